@@ -1,0 +1,53 @@
+# Everything here is python -m toolkit…, python -m course… or streamlit underneath: the README gives the commands
+# for systems without make.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+# One thread per kernel: two notebooks at once then do not fight over two cores.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup app lab test notebooks lessons release bench check clean
+
+help:  ## List what there is to make
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/ready  ## Build .venv with everything that app, course and tests need (the first time takes minutes)
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; say which one to use: make setup PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[app,lab,teacher,test]'
+	@touch $@
+
+app: setup  ## Open the app in the browser
+	$(RUN) -m streamlit run app.py
+
+lab: release  ## Open JupyterLab on the released lessons
+	$(RUN) -m jupyterlab release
+
+test: setup  ## Run all tests: unit tests, the app's tests, and nbval over every notebook
+	$(RUN) -m pytest
+	$(MAKE) --no-print-directory notebooks
+
+notebooks: setup  ## Run nbval alone: every lesson again, against its stored outputs
+	$(ONE_THREAD) $(RUN) -m course nbval
+
+lessons: setup  ## Build the notebooks from their sources, and run them
+	$(RUN) -m course build
+
+release: setup  ## Build what students get into release/
+	$(RUN) -m course release
+
+bench: setup  ## Measure, and write tables into bench/results/
+	$(RUN) -m bench
+
+check: setup  ## Format, lint, and check types
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+
+clean:  ## Remove .venv and release/ (the cache of teachers: python -m toolkit cache --clear)
+	rm -rf $(VENV) release

@@ -1,0 +1,101 @@
+"""What is measured: accuracy, loss, calibration, fidelity, and how sure a difference is.
+
+An interval is over seeds and of the *paired* difference: both arms of a seed start from the same weights and
+see the same batches, so that what they share cancels.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """Share of examples whose highest logit is that of the true class. Logits (examples, classes)."""
+    return (logits.argmax(-1) == labels).double().mean().item()
+
+
+def class_accuracy(logits: Tensor, labels: Tensor) -> np.ndarray:
+    """Accuracy within each class, shape (classes,); NaN for a class without examples."""
+    right = (logits.argmax(-1) == labels).double()
+    members = F.one_hot(labels, logits.shape[-1]).double()  # (examples, classes)
+    return ((right @ members) / members.sum(0)).numpy()
+
+
+def fidelity(student_logits: Tensor, teacher_logits: Tensor) -> float:
+    """Share of examples for which student and teacher pick the same class (Stanton et al. 2021)."""
+    return (student_logits.argmax(-1) == teacher_logits.argmax(-1)).double().mean().item()
+
+
+def negative_log_likelihood(logits: Tensor, labels: Tensor) -> float:
+    """Mean of −log p(true class), in nats."""
+    return F.cross_entropy(logits.double(), labels).item()
+
+
+def calibration_error(logits: Tensor, labels: Tensor, bins: int = 15) -> float:
+    """Expected calibration error: mean gap between confidence and accuracy over equal-width bins (Guo et al. 2017)."""
+    confidence, predicted = F.softmax(logits.double(), -1).max(-1)
+    right = (predicted == labels).double()
+    bin_of = (confidence * bins).long().clamp(max=bins - 1)
+    gap = torch.zeros(bins, dtype=torch.double).index_add(0, bin_of, confidence - right)
+    return (gap.abs().sum() / len(labels)).item()
+
+
+def entropy(probabilities: Tensor) -> Tensor:
+    """Entropy in nats over the last axis, one value per row; 0·log 0 counts as 0.
+
+    >>> entropy(torch.tensor([[1.0, 0.0], [0.5, 0.5]])).round(decimals=3)
+    tensor([0.0000, 0.6930])
+    """
+    return torch.special.entr(probabilities).sum(-1)
+
+
+# ---- How sure is a difference? -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over seeds with its 95 % confidence interval. ``low`` and ``high`` are infinite for a single seed."""
+
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @property
+    def holds_zero(self) -> np.ndarray:
+        return (self.low <= 0) & (self.high >= 0)
+
+
+def confidence_interval(values: np.ndarray, axis: int = -1, level: float = 0.95) -> Interval:
+    """Student's t interval of the mean along ``axis``; the other axes stay.
+
+    >>> interval = confidence_interval(np.array([0.01, 0.02, 0.03]))
+    >>> print(f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]")
+    0.020 [-0.005, 0.045]
+    """
+    values = np.asarray(values, dtype=float)
+    count = values.shape[axis]
+    mean = values.mean(axis)
+    if count < 2:  # one seed says nothing about the spread between seeds
+        return Interval(mean, np.full_like(mean, -np.inf), np.full_like(mean, np.inf))
+    from scipy.stats import t as student_t  # half a second of import time, so only where it is used
+
+    half = student_t.ppf((1 + level) / 2, count - 1) * values.std(axis, ddof=1) / np.sqrt(count)
+    return Interval(mean, mean - half, mean + half)
+
+
+def verdict(difference: Interval) -> str:
+    """ "better", "worse", or "no measurable difference" where the interval holds zero. One mean, not an array."""
+    if difference.holds_zero:
+        return "no measurable difference"
+    return "better" if difference.mean > 0 else "worse"
+
+
+def in_points(difference: Interval) -> str:
+    """Write a difference of accuracies in percentage points: "+1.7 points [+1.2, +2.2]"."""
+    text = f"{100 * difference.mean:+.1f} points"
+    if np.isfinite(difference.low):
+        text += f" [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+    return text

@@ -1,0 +1,228 @@
+"""Matplotlib figures with one look, for lessons and exports. Chinese labels render where a Chinese font is installed.
+
+Every function returns a figure of its own, without pyplot: nothing is shared between the threads of an app, a notebook
+shows what a cell returns, and ``figure.savefig(path)`` exports it.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from toolkit import metrics
+from toolkit.grid import GridResult
+from toolkit.losses import soft_targets
+
+# The same colours everywhere: app, lessons, exports. From Okabe & Ito's palette, safe for colour-blind readers.
+TEACHER, ALONE, DISTILLED = "#0072B2", "#767676", "#D55E00"
+DIVERGING = "PuOr_r"  # worse: purple; no difference: white; better: orange
+_OTHERS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_COLOURS = {"teacher": TEACHER, "student alone": ALONE, "distilled": DISTILLED}
+_CHINESE_FONTS = (
+    "NotoSansCJK-Regular.ttc",
+    "NotoSansCJKsc-Regular.otf",
+    "msyh.ttc",
+    "PingFang.ttc",
+    "wqy-microhei.ttc",
+)
+
+
+class _Picture(Figure):
+    """A figure that notebooks show without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+@cache
+def _font_families() -> tuple[str, ...]:
+    """DejaVu Sans, and a Chinese font behind it where there is one (matplotlib's own list may be older than the font)."""
+    families = ["DejaVu Sans"]
+    for path in font_manager.findSystemFonts():
+        if Path(path).name in _CHINESE_FONTS:
+            font_manager.fontManager.addfont(path)
+            families.append(font_manager.FontProperties(fname=path).get_name())
+    return tuple(dict.fromkeys(families))
+
+
+def _look() -> mpl.RcParams:
+    return mpl.rc_context(
+        {
+            "font.family": _font_families(),
+            "font.size": 14,
+            "axes.titlesize": 15,
+            "axes.titlelocation": "left",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "figure.dpi": 80,
+            "savefig.dpi": 120,
+            "figure.constrained_layout.use": True,
+        }
+    )
+
+
+def soft_target_bars(
+    logits: Tensor,
+    class_names: Sequence[str],
+    temperatures: Sequence[float] = (1, 4),
+    *,
+    student_logits: Tensor | None = None,
+    label: int | None = None,
+    image: Tensor | None = None,
+) -> Figure:
+    """Draw one example's soft targets at some temperatures, side by side.
+
+    Parameters
+    ----------
+    logits, student_logits : shape (classes,); the teacher's bars are filled, the student's outlined
+    label : index of the true class, marked by a tick
+    image : optional (1, height, width), drawn on the left
+    """
+    classes = np.arange(len(class_names))
+    with _look():
+        figure = _Picture(figsize=(4.2 * (len(temperatures) + (image is not None)), 0.36 * len(classes) + 1.4))
+        axes = figure.subplots(1, len(temperatures) + (image is not None), squeeze=False)[0]
+        if image is not None:
+            show_example(axes[0], image)
+            axes = axes[1:]
+        for ax, temperature in zip(axes, temperatures, strict=True):
+            ax.barh(classes, soft_targets(logits, temperature).numpy(), color=TEACHER, label="teacher")
+            if student_logits is not None:
+                student = soft_targets(student_logits, temperature).numpy()
+                ax.barh(classes, student, facecolor="none", edgecolor=DISTILLED, linewidth=2, label="student")
+            if label is not None:
+                ax.plot(
+                    [1],
+                    [label],
+                    marker="|",
+                    markersize=18,
+                    markeredgewidth=3,
+                    color="black",
+                    linestyle="",
+                    label="label",
+                )
+            ax.axvline(1 / len(classes), color="0.5", linestyle=":", label="uniform")
+            ax.set(
+                yticks=classes,
+                yticklabels=class_names,
+                xlim=(0, 1.02),
+                xlabel="probability",
+                title=f"T = {temperature:g}",
+            )
+            ax.invert_yaxis()
+        axes[-1].legend(loc="lower right", fontsize=12, frameon=False)
+    return figure
+
+
+def show_example(ax: Axes, x: Tensor) -> None:
+    """Draw one example: an image (1, height, width) in grey, a signal (1, length) as a line."""
+    if x.ndim == 3:
+        ax.imshow(x[0].numpy(), cmap="gray_r")
+    else:
+        ax.plot(x[0].numpy(), color="black")
+    ax.set_axis_off()
+
+
+def accuracy_curves(
+    curves: Mapping[str, np.ndarray],
+    *,
+    teacher: float | None = None,
+    ylabel: str = "validation accuracy",
+    title: str | None = None,
+) -> Figure:
+    """Draw accuracy per epoch, each curve a mean over seeds with its 95 % band.
+
+    Parameters
+    ----------
+    curves : name → array (seeds, epochs); "student alone" and "distilled" keep their colours everywhere
+    teacher : accuracy drawn as a horizontal line
+    """
+    with _look():
+        figure = _Picture(figsize=(9, 5))
+        ax = figure.subplots()
+        others = iter(_OTHERS * 3)
+        endings: list[tuple[float, str, str]] = []
+        lowest = 1.0
+        for name, history in curves.items():
+            history = np.atleast_2d(history)
+            colour = _COLOURS.get(name) or next(others)
+            epochs = np.arange(1, history.shape[1] + 1)
+            band = metrics.confidence_interval(history, axis=0)
+            ax.plot(epochs, band.mean, color=colour, linewidth=2.5)
+            if np.isfinite(band.low).all():
+                ax.fill_between(epochs, band.low, np.minimum(band.high, 1), color=colour, alpha=0.2, linewidth=0)
+            endings.append((float(band.mean[-1]), name, colour))
+            lowest = min(lowest, float(band.mean[len(epochs) // 4 :].min()))
+        if teacher is not None:
+            ax.axhline(teacher, color=TEACHER, linestyle="--", linewidth=2)
+            endings.append((teacher, "teacher", TEACHER))
+        bottom = max(0.0, lowest - 0.15 * (1.0 - lowest) - 0.01)
+        ax.set_ylim(bottom, 1.005)
+        _label_line_ends(ax, endings, 1.005 - bottom)
+        ax.set(xlabel="epoch", ylabel=ylabel, title=title or "")
+        ax.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=None))
+    return figure
+
+
+def _label_line_ends(ax: Axes, endings: list[tuple[float, str, str]], height: float) -> None:
+    """Write names at the right end of lines, apart from one another where the lines meet."""
+    lowest_free = -np.inf
+    for y, name, colour in sorted(endings):
+        place = max(y, lowest_free)
+        lowest_free = place + 0.065 * height
+        ax.annotate(
+            name, (1.01, place), xycoords=("axes fraction", "data"), color=colour, va="center", annotation_clip=False
+        )
+
+
+def surface(result: GridResult, *, chosen: tuple[int, int] | None = None) -> Figure:
+    """Draw T by λ: the difference from the student alone on validation data, hatched where its interval holds zero.
+
+    Parameters
+    ----------
+    chosen : indices (temperature, lam) of the cell to ring; otherwise the one with the best validation accuracy
+    """
+    difference = metrics.confidence_interval(result.difference())
+    points = 100 * difference.mean  # (temperatures, lams)
+    limit = max(0.5, float(np.abs(points).max()))
+    with _look():
+        figure = _Picture(figsize=(1.1 * len(result.lams) + 3, 0.62 * len(result.temperatures) + 2))
+        ax = figure.subplots()
+        image = ax.imshow(points, cmap=DIVERGING, norm=TwoSlopeNorm(0, -limit, limit), origin="lower", aspect="auto")
+        for t, lam in np.ndindex(points.shape):
+            if difference.holds_zero[t, lam]:
+                # A hatch takes the colour of an edge, which is not drawn here.
+                ax.add_patch(
+                    Rectangle((lam - 0.5, t - 0.5), 1, 1, fill=False, hatch="///", edgecolor="0.45", linewidth=0)
+                )
+            ax.text(lam, t, f"{points[t, lam]:+.1f}", ha="center", va="center", fontsize=12, bbox=_halo())
+        t, lam = chosen if chosen is not None else result.best_cell()
+        ax.add_patch(Rectangle((lam - 0.47, t - 0.47), 0.94, 0.94, fill=False, edgecolor="black", linewidth=3))
+        ax.set(
+            xticks=range(len(result.lams)),
+            xticklabels=[f"{value:g}" for value in result.lams],
+            yticks=range(len(result.temperatures)),
+            yticklabels=[f"{value:g}" for value in result.temperatures],
+            xlabel="λ (share of the soft part)",
+            ylabel="temperature T",
+            title=f"Validation accuracy against the student alone, {len(result.seeds)} "
+            f"{'seed' if len(result.seeds) == 1 else 'seeds'}",
+        )
+        figure.colorbar(image, ax=ax, label="difference in points")
+    return figure
+
+
+def _halo() -> dict[str, object]:
+    """Keep numbers readable on a hatched cell."""
+    return {"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.65, "linewidth": 0}

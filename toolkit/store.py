@@ -1,0 +1,111 @@
+"""The cache on disk: what took seconds to train is kept, checked when read, and never trusted.
+
+An entry is one ``.npz`` file, a zip of plain arrays, whose checksums numpy verifies when it reads them. Nothing is
+pickled. Writing is atomic: a file is there whole, or not at all. A damaged file is dropped with a warning and its
+content is computed anew; a folder that cannot be written costs time, never the result.
+
+The folder is ``$DISTILLATION_CACHE``, or the usual place for caches on this system. ``python -m toolkit cache`` says where it lies and
+how big it is, ``python -m toolkit cache --clear`` empties it.
+"""
+
+import contextlib
+import os
+import re
+import tempfile
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from platformdirs import user_cache_path
+
+CACHE_FOLDER_VARIABLE = "DISTILLATION_CACHE"
+_FORMAT = 1  # raise it when an entry's meaning changes: older files are then ignored
+_FORMAT_ENTRY = "__format__"
+
+Arrays = dict[str, np.ndarray]
+
+
+def folder() -> Path:
+    """Where the cache lies; the folder need not exist yet."""
+    chosen = os.environ.get(CACHE_FOLDER_VARIABLE)
+    return Path(chosen) if chosen else user_cache_path("distillation-toolkit", appauthor=False)
+
+
+def load(key: str) -> Arrays | None:
+    """Read an entry; None if there is none, or none that is whole."""
+    path = _path(key)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}  # reading verifies each checksum
+        if int(arrays.pop(_FORMAT_ENTRY)) == _FORMAT:
+            return arrays
+        return None
+    except FileNotFoundError:
+        return None
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        TypeError,
+        zipfile.BadZipFile,
+        zipfile.LargeZipFile,
+        MemoryError,
+    ) as problem:
+        warnings.warn(
+            f"the cache file {path} is damaged ({problem}); it is computed anew", RuntimeWarning, stacklevel=2
+        )
+        with contextlib.suppress(OSError):
+            path.unlink()
+        return None
+
+
+def save(key: str, arrays: Arrays) -> bool:
+    """Keep arrays under a key; False, with a warning, where the folder cannot be written."""
+    path = _path(key)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".half-written-")
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, **arrays, **{_FORMAT_ENTRY: np.array(_FORMAT)})
+        os.replace(temporary, path)
+        return True
+    except OSError as problem:
+        warnings.warn(
+            f"the cache folder {path.parent} cannot be written ({problem}); results are not kept. "
+            f"Set the variable {CACHE_FOLDER_VARIABLE} to a folder of your own",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        return False
+
+
+def entries() -> list[Path]:
+    """The files of the cache, half-written ones included."""
+    return sorted(
+        path for path in folder().glob("*") if path.suffix == ".npz" or path.name.startswith(".half-written-")
+    )
+
+
+def size() -> int:
+    """Bytes that the cache takes on disk."""
+    return sum(path.stat().st_size for path in entries())
+
+
+def clear() -> int:
+    """Empty the cache; returns the number of files that are gone."""
+    files = entries()
+    for path in files:
+        path.unlink(missing_ok=True)
+    return len(files)
+
+
+def _path(key: str) -> Path:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.=-]*", key):
+        raise ValueError(f"a cache key has lower-case letters, digits, '.', '=' and '-', not {key!r}")
+    return folder() / f"{key}.npz"

@@ -1,0 +1,406 @@
+"""Train one model, plainly: the loop that a lesson shows, and the reference that the fast grid is tested against.
+
+The teacher is trained once and cached with its logits; a student then learns from the teacher's logits, which
+are computed once, in eval mode and without gradients. Training stops when its epochs are used up, *or* when a
+stated target is reached (the article's fourth step), and says which.
+"""
+
+import contextlib
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from toolkit import losses, metrics, models, scenarios, store
+from toolkit.data import Dataset, load, seeded_generator
+from toolkit.scenarios import Scenario
+
+Progress = Callable[[int, int], None]  # called with (epochs done, epochs in all)
+Ending = Literal["epochs", "target", "stop"]
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss left the finite numbers; the message says at which epoch, and what to try."""
+
+    def __init__(self, what: str, epoch: int):
+        super().__init__(
+            f"{what} diverged in epoch {epoch}: its numbers are no longer finite. "
+            "Try a smaller learning rate, a smaller penalty weight, or a temperature nearer to 1"
+        )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained. Teacher, plain loop and grid share it, so that comparisons are fair.
+
+    ``learning_rate`` is the peak of PyTorch's one-cycle schedule; without one, a usual value for the optimizer.
+    """
+
+    epochs: int = 40
+    batch_size: int = 64
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float | None = None
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+        if self.optimizer not in ("adamw", "sgd"):
+            raise ValueError(f"unknown optimizer {self.optimizer!r}; known are adamw, sgd")
+        if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
+            raise ValueError(f"learning_rate must be a finite number above 0, not {self.learning_rate!r}")
+        if not 0 <= self.weight_decay < float("inf"):
+            raise ValueError(f"weight_decay must be a finite number of at least 0, not {self.weight_decay!r}")
+
+    def optimizer_for(
+        self, parameters: list[Tensor], examples: int
+    ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+        """Make the optimizer and its one-cycle schedule (Smith & Topin 2018) over all steps of the training."""
+        peak = self.learning_rate or (0.01 if self.optimizer == "adamw" else 0.1)
+        optimizer: torch.optim.Optimizer
+        if self.optimizer == "adamw":
+            optimizer = torch.optim.AdamW(parameters, peak, weight_decay=self.weight_decay, fused=True)
+        else:
+            optimizer = torch.optim.SGD(parameters, peak, momentum=0.9, weight_decay=self.weight_decay)
+        steps = self.epochs * -(-examples // self.batch_size)  # rounded up: the last batch may be smaller
+        return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps)
+
+
+@dataclass(frozen=True)
+class History:
+    """What was seen after each epoch: mean training loss, validation accuracy; and why training ended."""
+
+    loss: list[float]
+    val_accuracy: list[float]
+    ending: Ending
+    target: float | None = None
+
+    @property
+    def epochs(self) -> int:
+        return len(self.val_accuracy)
+
+    @property
+    def sentence(self) -> str:
+        """Say why training ended."""
+        if self.ending == "target":
+            assert self.target is not None
+            return f"stopped after epoch {self.epochs}: the target of {self.target:.1%} validation accuracy is reached"
+        if self.ending == "stop":
+            return f"stopped by hand after epoch {self.epochs}"
+        ended = f"ended after its budget of {self.epochs} epochs"
+        return ended if self.target is None else f"{ended}, below the target of {self.target:.1%} validation accuracy"
+
+
+def fit(
+    model: nn.Module,
+    x: Tensor,
+    labels: Tensor,
+    teacher_logits: Tensor | None,
+    recipe: Recipe,
+    *,
+    validation: tuple[Tensor, Tensor],
+    temperature: float = 1.0,
+    lam: float = 0.0,
+    penalty_weight: float = 0.0,
+    norm: str = "l2",
+    seed: int = 0,
+    target: float | None = None,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+    name: str = "the model",
+) -> History:
+    """Train a model in place. Examples (n, ...), labels (n,), teacher logits (n, classes) belong together by row."""
+    if target is not None and not 0 < target <= 1:
+        raise ValueError(f"target must be a validation accuracy above 0 and at most 1, not {target!r}")
+    optimizer, schedule = recipe.optimizer_for(list(model.parameters()), len(x))
+    order = seeded_generator(seed, "batches")
+    history = History([], [], "epochs", target)
+    for epoch in range(1, recipe.epochs + 1):
+        model.train()
+        losses_of_epoch = []
+        for batch in torch.randperm(len(x), generator=order).split(recipe.batch_size):
+            if stop is not None and stop.is_set():
+                model.eval()
+                return replace(history, ending="stop")
+            student_logits = model(x[batch])
+            soft_target_logits = None if teacher_logits is None else teacher_logits[batch]
+            loss = losses.mixed_loss(student_logits, soft_target_logits, labels[batch], temperature, lam)
+            if penalty_weight:
+                loss = loss + penalty_weight * losses.complexity_penalty(model, norm)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            losses_of_epoch.append(loss.detach())
+        model.eval()
+        with torch.no_grad():
+            val_logits = model(validation[0])
+        mean_loss = torch.stack(losses_of_epoch).mean().item()
+        if not np.isfinite(mean_loss) or not torch.isfinite(val_logits).all():
+            raise TrainingDiverged(name, epoch)
+        history.loss.append(mean_loss)
+        history.val_accuracy.append(metrics.accuracy(val_logits, validation[1]))
+        if progress is not None:
+            progress(epoch, recipe.epochs)
+        if target is not None and history.val_accuracy[-1] >= target:
+            return replace(history, ending="target")
+    return history
+
+
+# ---- The teacher ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A trained teacher with the logits that students learn from, each of shape (examples, classes)."""
+
+    name: str
+    model: nn.Module
+    dataset: Dataset = field(repr=False)
+    train_logits: Tensor = field(repr=False)
+    val_logits: Tensor = field(repr=False)
+    test_logits: Tensor = field(repr=False)
+    history: History = field(repr=False)
+    from_cache: bool = False
+
+    @classmethod
+    def of(
+        cls, model: nn.Module, dataset: Dataset, name: str = "your own teacher", history: History | None = None
+    ) -> "Teacher":
+        """Make any module that returns logits a teacher."""
+        parts = (dataset.x_train, dataset.x_val, dataset.x_test)
+        train_logits, val_logits, test_logits = (predict(model, x) for x in parts)
+        return cls(name, model, dataset, train_logits, val_logits, test_logits, history or History([], [], "epochs"))
+
+    @property
+    def val_accuracy(self) -> float:
+        return metrics.accuracy(self.val_logits, self.dataset.y_val)
+
+    @property
+    def test_accuracy(self) -> float:
+        return metrics.accuracy(self.test_logits, self.dataset.y_test)
+
+
+@torch.no_grad()
+def predict(model: nn.Module, x: Tensor, batch_size: int = 4096) -> Tensor:
+    """Logits of shape (examples, classes), in eval mode and without a graph; the model's mode is put back."""
+    was_training = model.training
+    model.eval()
+    try:
+        return torch.cat([model(part) for part in x.split(batch_size)])
+    finally:
+        model.train(was_training)
+
+
+TEACHER_EPOCHS = 30
+
+
+def train_teacher(
+    dataset: Dataset | str,
+    model: str | None = None,
+    *,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    target: float | None = None,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+    cache: bool = True,
+) -> Teacher:
+    """Train a teacher on the labels, or take it from the cache.
+
+    Parameters
+    ----------
+    dataset : a Dataset, or a name
+    model : a name such as "cnn-32"; without one, the usual teacher of the data set
+    recipe : epochs, batch size, optimizer ("adamw", or "sgd" as in the article), learning rate
+    target : optional validation accuracy at which training stops before its epochs are used up
+    progress : called with (epochs done, epochs in all); without one, a progress bar is shown
+    stop : a ``threading.Event``; once set, training ends with what it has, which is not cached
+    cache : False trains anew and keeps nothing
+
+    Raises
+    ------
+    ValueError
+        For an unknown data set or model, or a value out of range.
+    TrainingDiverged
+        If the numbers leave the finite range.
+    """
+    dataset = load(dataset) if isinstance(dataset, str) else dataset
+    name = model or models.default_teacher(dataset)
+    recipe = recipe or Recipe(epochs=TEACHER_EPOCHS)
+    network = models.build(name, dataset, seed)
+    key = _teacher_key(dataset, name, recipe, seed, target)
+    cached = store.load(key) if cache else None
+    if cached is not None and (teacher := _unpack(cached, network, name, dataset)) is not None:
+        return teacher
+    with _bar_unless(progress, f"Training the teacher {name} on {dataset.name}") as report:
+        history = fit(
+            network,
+            dataset.x_train,
+            dataset.y_train,
+            None,
+            recipe,
+            validation=(dataset.x_val, dataset.y_val),
+            seed=seed,
+            target=target,
+            progress=report,
+            stop=stop,
+            name=f"the teacher {name}",
+        )
+    teacher = Teacher.of(network, dataset, name, history)
+    if cache and history.ending != "stop":
+        store.save(key, _pack(teacher))
+    return teacher
+
+
+def as_teacher(teacher: "Teacher | nn.Module | str | None", dataset: Dataset) -> Teacher:
+    """Accept what callers have at hand: a Teacher, a module of their own, a model name, or nothing (the usual one)."""
+    if isinstance(teacher, Teacher):
+        if teacher.dataset.fingerprint != dataset.fingerprint:
+            raise ValueError(f"this teacher was trained on {teacher.dataset.name!r}, not on {dataset.name!r}")
+        return teacher
+    if isinstance(teacher, nn.Module):
+        return Teacher.of(teacher, dataset)
+    return train_teacher(dataset, teacher)
+
+
+def _teacher_key(dataset: Dataset, name: str, recipe: Recipe, seed: int, target: float | None) -> str:
+    cause = json.dumps([dataset.fingerprint, name, asdict(recipe), seed, target], sort_keys=True)
+    return f"teacher-{name}-{hashlib.blake2b(cause.encode(), digest_size=8).hexdigest()}"
+
+
+def _pack(teacher: Teacher) -> store.Arrays:
+    arrays = {f"weights.{key}": value.numpy() for key, value in teacher.model.state_dict().items()}
+    arrays |= {part: getattr(teacher, part).numpy() for part in ("train_logits", "val_logits", "test_logits")}
+    history = teacher.history
+    return arrays | {
+        "loss": np.array(history.loss),
+        "val_accuracy": np.array(history.val_accuracy),
+        "ending": np.array(history.ending),
+        "target": np.array(np.nan if history.target is None else history.target),
+    }
+
+
+def _unpack(arrays: store.Arrays, network: nn.Module, name: str, dataset: Dataset) -> Teacher | None:
+    """Build the teacher from a cache entry; None where the entry does not fit, which then counts as absent."""
+    try:
+        weights = {
+            key.removeprefix("weights."): torch.from_numpy(value)
+            for key, value in arrays.items()
+            if key.startswith("weights.")
+        }
+        network.load_state_dict(weights)
+        target = float(arrays["target"])
+        ending: Ending = "target" if str(arrays["ending"]) == "target" else "epochs"
+        history = History(
+            arrays["loss"].tolist(), arrays["val_accuracy"].tolist(), ending, None if np.isnan(target) else target
+        )
+        logits = [torch.from_numpy(arrays[part]) for part in ("train_logits", "val_logits", "test_logits")]
+    except (KeyError, RuntimeError, TypeError, ValueError):
+        return None
+    network.eval()
+    return Teacher(name, network, dataset, *logits, history, from_cache=True)
+
+
+@contextlib.contextmanager
+def _bar_unless(progress: Progress | None, title: str) -> Iterator[Progress]:
+    """Give the caller's own progress function back, or show a bar."""
+    if progress is not None:
+        yield progress
+        return
+    with tqdm(desc=title, unit="epoch") as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
+
+
+# ---- The student ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Student:
+    """A trained student, and how its training went."""
+
+    name: str
+    model: nn.Module
+    dataset: Dataset = field(repr=False)
+    history: History = field(repr=False)
+
+    @property
+    def test_accuracy(self) -> float:
+        return metrics.accuracy(predict(self.model, self.dataset.x_test), self.dataset.y_test)
+
+
+def train_student(
+    dataset: Dataset | str,
+    scenario: Scenario | str = "all-labels",
+    student: str = "mlp-32",
+    *,
+    temperature: float = 4.0,
+    lam: float = 0.9,
+    penalty_weight: float = 0.0,
+    norm: str = "l2",
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    teacher: Teacher | nn.Module | str | None = None,
+    target: float | None = None,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> Student:
+    """Distil one student: (1 − λ)·CE + λ·T²·KL + λ_f·L_f. With λ = 0 it learns from the labels alone.
+
+    Parameters
+    ----------
+    dataset, scenario : names, or the objects
+    student : a name such as "mlp-32"
+    temperature, lam, penalty_weight, norm : T, λ, λ_f, and "l1" or "l2"
+    seed : draws the first weights, the order of the batches, and the scenario's subset or noise
+    teacher : a Teacher, any module that returns logits, a model name, or None for the usual (cached) teacher
+    target, progress, stop : as for ``train_teacher``; without a progress function it works silently
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a value out of range.
+    TrainingDiverged
+        If the numbers leave the finite range.
+    """
+    losses.check_temperature(temperature)
+    losses.check_lam(lam)
+    losses.check_penalty_weight(penalty_weight)
+    losses.check_norm(norm)
+    dataset = load(dataset) if isinstance(dataset, str) else dataset
+    scenario = scenarios.get(scenario) if isinstance(scenario, str) else scenario
+    network = models.build(student, dataset, seed)
+    transfer = scenario.draw(dataset, seed)
+    teacher_logits = None if lam == 0 else as_teacher(teacher, dataset).train_logits[transfer.indices]
+    history = fit(
+        network,
+        dataset.x_train[transfer.indices],
+        transfer.labels,
+        teacher_logits,
+        recipe or Recipe(),
+        validation=(dataset.x_val, dataset.y_val),
+        temperature=temperature,
+        lam=lam,
+        penalty_weight=penalty_weight,
+        norm=norm,
+        seed=seed,
+        target=target,
+        progress=progress,
+        stop=stop,
+        name=f"the student {student} (T = {temperature:g}, λ = {lam:g}, λ_f = {penalty_weight:g}, seed {seed})",
+    )
+    return Student(student, network, dataset, history)
