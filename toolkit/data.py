@@ -44,6 +44,7 @@ class Dataset:
 
     @property
     def classes(self) -> int:
+        """Number of classes."""
         return len(self.class_names)
 
     @property
@@ -57,7 +58,7 @@ class Dataset:
         digest = hashlib.blake2b(digest_size=8)
         for part in (self.x_train, self.y_train, self.x_val, self.y_val, self.x_test, self.y_test):
             digest.update(str(tuple(part.shape)).encode())
-            digest.update(np.ascontiguousarray(part.numpy()))
+            digest.update(np.ascontiguousarray(part.numpy()).data)
         return digest.hexdigest()
 
 
@@ -100,10 +101,11 @@ def from_arrays(
 
     x, y = _checked(name, x, y)
     names = tuple(class_names) if class_names is not None else tuple(str(c) for c in range(int(y.max()) + 1))
-    if y.min() < 0 or y.max() >= len(names):
+    every_label = y if test is None else np.concatenate([y, np.asarray(test[1])])
+    if every_label.min() < 0 or every_label.max() >= len(names):
         raise ValueError(
-            f"labels of {name!r} run from {y.min()} to {y.max()}, but there are {len(names)} class names: "
-            "labels must be class indices 0 … classes−1"
+            f"labels of {name!r} run from {every_label.min()} to {every_label.max()}, but there are {len(names)} "
+            "class names: labels must be class indices 0 … classes−1"
         )
     present, sizes = np.unique(y, return_counts=True)
     if len(names) < 2 or len(present) < len(names) or sizes.min() < 5:
@@ -121,8 +123,19 @@ def from_arrays(
         mean, deviation = x_train.mean(0), x_train.std(0)
         deviation[deviation == 0] = 1
         x_train, x_val, x_test = ((part - mean) / deviation for part in (x_train, x_val, x_test))
-    parts = (x_train, y_train, x_val, y_val, x_test, y_test)
-    return Dataset(name, *map(torch.from_numpy, parts), names, kind, origin, provenance)
+    return Dataset(
+        name,
+        x_train=torch.from_numpy(x_train),
+        y_train=torch.from_numpy(y_train),
+        x_val=torch.from_numpy(x_val),
+        y_val=torch.from_numpy(y_val),
+        x_test=torch.from_numpy(x_test),
+        y_test=torch.from_numpy(y_test),
+        class_names=names,
+        kind=kind,
+        origin=origin,
+        provenance=provenance,
+    )
 
 
 def _checked(name: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

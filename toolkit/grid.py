@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from toolkit import losses, metrics, models, scenarios
+from toolkit import losses, models, scenarios
 from toolkit.data import UNLABELLED, Dataset, load, seeded_generator
 from toolkit.scenarios import Scenario, TransferSet
 from toolkit.training import Progress, Recipe, Teacher, TrainingDiverged, as_teacher
@@ -86,12 +86,15 @@ class GridResult:
                 raise ValueError(f"these grids differ in {name}: {getattr(self, name)} and {getattr(other, name)}")
         if set(self.seeds) & set(other.seeds):
             raise ValueError(f"both grids hold seed {min(set(self.seeds) & set(other.seeds))}")
-        arrays = ("history", "val_accuracy", "accuracy", "class_accuracy")
+        join = lambda name: np.concatenate([getattr(self, name), getattr(other, name)], 2)  # noqa: E731
         return replace(
             self,
             seeds=self.seeds + other.seeds,
+            history=join("history"),
+            val_accuracy=join("val_accuracy"),
+            accuracy=join("accuracy"),
+            class_accuracy=join("class_accuracy"),
             weights={name: torch.cat([part, other.weights[name]], 2) for name, part in self.weights.items()},
-            **{name: np.concatenate([getattr(self, name), getattr(other, name)], 2) for name in arrays},
         )
 
 

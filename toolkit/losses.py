@@ -23,7 +23,7 @@ from toolkit.data import UNLABELLED
 # ---- The bare formulas ---------------------------------------------------------------------------------------
 
 
-def soft_cross_term(student_logits: Tensor, teacher_logits: Tensor, temperature: float | Tensor) -> Tensor:
+def soft_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: float | Tensor) -> Tensor:
     """T²·KL(soft targets ‖ student at T): summed over classes, mean over the batch. Logits are (…, batch, classes).
 
     T² keeps the size of the soft gradient the same as T grows. It would also magnify the rounding errors of
@@ -51,7 +51,7 @@ def mixed_loss(
     """(1 − λ)·hard + λ·soft. At either end of λ, the part without weight is not computed."""
     if lam == 0 or teacher_logits is None:
         return hard_cross_entropy(student_logits, labels)
-    soft = soft_cross_term(student_logits, teacher_logits, temperature)
+    soft = soft_divergence(student_logits, teacher_logits, temperature)
     if lam == 1:
         return soft
     return (1 - lam) * hard_cross_entropy(student_logits, labels) + lam * soft
@@ -138,7 +138,7 @@ def distillation_loss(
     """
     check_temperature(temperature)
     check_lam(lam)
-    check_batch(student_logits, teacher_logits, labels)
+    _check_batch(student_logits, teacher_logits, labels)
     return mixed_loss(student_logits, teacher_logits, labels, temperature, lam)
 
 
@@ -198,26 +198,30 @@ def total_loss(cross_entropy: Tensor | float, penalty: Tensor | float, penalty_w
 
 
 def check_temperature(temperature: float) -> None:
+    """Refuse a T that is not a finite number above 0."""
     if not 0 < _number("temperature", temperature) < math.inf:
         raise ValueError(f"temperature must be a finite number above 0, not {temperature!r}; usual values are 1 to 20")
 
 
 def check_lam(lam: float) -> None:
+    """Refuse a λ outside [0, 1]."""
     if not 0 <= _number("lam", lam) <= 1:
         raise ValueError(f"lam (λ, the share of the soft part) must lie between 0 and 1, not {lam!r}")
 
 
 def check_penalty_weight(penalty_weight: float) -> None:
+    """Refuse a λ_f that is negative or not finite."""
     if not 0 <= _number("penalty_weight", penalty_weight) < math.inf:
         raise ValueError(f"penalty_weight (λ_f) must be a finite number of at least 0, not {penalty_weight!r}")
 
 
 def check_norm(norm: str) -> None:
+    """Refuse a norm other than "l1" and "l2"."""
     if norm not in ("l1", "l2"):
         raise ValueError(f"unknown norm {norm!r}; known are l1, l2")
 
 
-def check_batch(student_logits: Tensor, teacher_logits: Tensor, labels: Tensor) -> None:
+def _check_batch(student_logits: Tensor, teacher_logits: Tensor, labels: Tensor) -> None:
     _check_logits("student_logits", student_logits)
     _check_logits("teacher_logits", teacher_logits)
     if student_logits.ndim != 2 or student_logits.shape != teacher_logits.shape:

@@ -65,6 +65,7 @@ class Interval:
 
     @property
     def holds_zero(self) -> np.ndarray:
+        """Whether zero lies within, so that no difference was measured; one truth value per mean."""
         return (self.low <= 0) & (self.high >= 0)
 
 

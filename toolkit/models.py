@@ -5,6 +5,7 @@ All of them return logits: the softmax belongs to the loss.
 
 import math
 import re
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,7 @@ def build(name: str, dataset: Dataset, seed: int | None = None) -> nn.Module:
         For a name that is not of this form, or convolutions on a table.
     """
     sizes = _parse(name)
+    make: Callable[[list[int], tuple[int, ...], int], nn.Sequential]
     if name.startswith("mlp"):
         make = _mlp
     elif len(dataset.input_shape) == 3:
@@ -134,7 +136,7 @@ def count_multiply_adds(model: nn.Module, input_shape: tuple[int, ...]) -> int:
     def count(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
         positions = math.prod(output.shape[2:])  # (1, channels, *positions)
-        total += layer.weight.numel() * positions
+        total += layer.get_parameter("weight").numel() * positions
 
     hooks = [
         layer.register_forward_hook(count)

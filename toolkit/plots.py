@@ -6,6 +6,7 @@ shows what a cell returns, and ``figure.savefig(path)`` exports it.
 
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def _font_families() -> tuple[str, ...]:
     return tuple(dict.fromkeys(families))
 
 
-def _look() -> mpl.RcParams:
+def _look() -> AbstractContextManager[None]:
     return mpl.rc_context(
         {
             "font.family": _font_families(),
@@ -206,7 +207,7 @@ def surface(result: GridResult, *, chosen: tuple[int, int] | None = None) -> Fig
                 ax.add_patch(
                     Rectangle((lam - 0.5, t - 0.5), 1, 1, fill=False, hatch="///", edgecolor="0.45", linewidth=0)
                 )
-            ax.text(lam, t, f"{points[t, lam]:+.1f}", ha="center", va="center", fontsize=12, bbox=_halo())
+            ax.text(lam, t, _signed(float(points[t, lam])), ha="center", va="center", fontsize=12, bbox=_halo())
         t, lam = chosen if chosen is not None else result.best_cell()
         ax.add_patch(Rectangle((lam - 0.47, t - 0.47), 0.94, 0.94, fill=False, edgecolor="black", linewidth=3))
         ax.set(
@@ -221,6 +222,10 @@ def surface(result: GridResult, *, chosen: tuple[int, int] | None = None) -> Fig
         )
         figure.colorbar(image, ax=ax, label="difference in points")
     return figure
+
+
+def _signed(points: float) -> str:
+    return f"{round(points, 1) + 0.0:+.1f}"  # adding zero turns −0.0 into 0.0
 
 
 def _halo() -> dict[str, object]:

@@ -69,7 +69,7 @@ def save(key: str, arrays: Arrays) -> bool:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".half-written-")
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays, **{_FORMAT_ENTRY: np.array(_FORMAT)})
+            np.savez(file, allow_pickle=False, **arrays, **{_FORMAT_ENTRY: np.array(_FORMAT)})  # type: ignore[arg-type]
         os.replace(temporary, path)
         return True
     except OSError as problem:

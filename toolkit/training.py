@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]  # called with (epochs done, epochs in all
 Ending = Literal["epochs", "target", "stop"]
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDiverged(RuntimeError):  # noqa: N818  reads better where it is raised
     """The loss left the finite numbers; the message says at which epoch, and what to try."""
 
     def __init__(self, what: str, epoch: int):
@@ -86,6 +86,7 @@ class History:
 
     @property
     def epochs(self) -> int:
+        """Number of whole epochs that were trained."""
         return len(self.val_accuracy)
 
     @property
@@ -183,10 +184,12 @@ class Teacher:
 
     @property
     def val_accuracy(self) -> float:
+        """Share of the validation part that it classifies rightly."""
         return metrics.accuracy(self.val_logits, self.dataset.y_val)
 
     @property
     def test_accuracy(self) -> float:
+        """Share of the test part that it classifies rightly; for what was chosen, not for choosing."""
         return metrics.accuracy(self.test_logits, self.dataset.y_test)
 
 
@@ -304,11 +307,13 @@ def _unpack(arrays: store.Arrays, network: nn.Module, name: str, dataset: Datase
         history = History(
             arrays["loss"].tolist(), arrays["val_accuracy"].tolist(), ending, None if np.isnan(target) else target
         )
-        logits = [torch.from_numpy(arrays[part]) for part in ("train_logits", "val_logits", "test_logits")]
+        train_logits, val_logits, test_logits = (
+            torch.from_numpy(arrays[part]) for part in ("train_logits", "val_logits", "test_logits")
+        )
     except (KeyError, RuntimeError, TypeError, ValueError):
         return None
     network.eval()
-    return Teacher(name, network, dataset, *logits, history, from_cache=True)
+    return Teacher(name, network, dataset, train_logits, val_logits, test_logits, history, from_cache=True)
 
 
 @contextlib.contextmanager
@@ -340,6 +345,7 @@ class Student:
 
     @property
     def test_accuracy(self) -> float:
+        """Share of the test part that it classifies rightly; for what was chosen, not for choosing."""
         return metrics.accuracy(predict(self.model, self.dataset.x_test), self.dataset.y_test)
 
 
