@@ -1,7 +1,7 @@
 """The cache on disk: what took seconds to train is kept, checked when read, and never trusted.
 
-An entry is one ``.npz`` file, a zip of plain arrays, whose checksums numpy verifies when it reads them. Nothing is
-pickled. Writing is atomic: a file is there whole, or not at all. A damaged file is dropped with a warning and its
+An entry is one file: a checksum, then plain arrays as numpy's ``.npz`` holds them. Nothing is read whose checksum is
+wrong, and nothing is pickled. Writing is atomic: a file is there whole, or not at all. A damaged file is dropped with a warning and its
 content is computed anew; a folder that cannot be written costs time, never the result.
 
 The folder is ``$DISTILLATION_CACHE``, or the usual place for caches on this system. ``python -m toolkit cache`` says where it lies and
@@ -9,6 +9,8 @@ how big it is, ``python -m toolkit cache --clear`` empties it.
 """
 
 import contextlib
+import hashlib
+import io
 import os
 import re
 import tempfile
@@ -21,6 +23,8 @@ from platformdirs import user_cache_path
 
 CACHE_FOLDER_VARIABLE = "DISTILLATION_CACHE"
 _FORMAT = 1  # raise it when an entry's meaning changes: older files are then ignored
+_SUFFIX = ".arrays"
+_CHECKSUM_BYTES = 32
 _FORMAT_ENTRY = "__format__"
 
 Arrays = dict[str, np.ndarray]
@@ -36,40 +40,35 @@ def load(key: str) -> Arrays | None:
     """Read an entry; None if there is none, or none that is whole."""
     path = _path(key)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}  # reading verifies each checksum
-        if int(arrays.pop(_FORMAT_ENTRY)) == _FORMAT:
-            return arrays
+        checksum, content = (raw := path.read_bytes())[:_CHECKSUM_BYTES], raw[_CHECKSUM_BYTES:]
+        if checksum != _checksum(content):
+            raise ValueError("its checksum is wrong")
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except FileNotFoundError:
-        return None
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        EOFError,
-        TypeError,
-        zipfile.BadZipFile,
-        zipfile.LargeZipFile,
-        MemoryError,
-    ) as problem:
+    except (OSError, ValueError, zipfile.BadZipFile) as problem:
         warnings.warn(
-            f"the cache file {path} is damaged ({problem}); it is computed anew", RuntimeWarning, stacklevel=2
+            f"the cache file {path} cannot be used ({problem}); it is computed anew", RuntimeWarning, stacklevel=2
         )
         with contextlib.suppress(OSError):
             path.unlink()
         return None
+    return arrays if int(arrays.pop(_FORMAT_ENTRY, np.array(0))) == _FORMAT else None
 
 
 def save(key: str, arrays: Arrays) -> bool:
     """Keep arrays under a key; False, with a warning, where the folder cannot be written."""
     path = _path(key)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays, **{_FORMAT_ENTRY: np.array(_FORMAT)})
+    content = buffer.getvalue()
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".half-written-")
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays, **{_FORMAT_ENTRY: np.array(_FORMAT)})  # type: ignore[arg-type]
+            file.write(_checksum(content) + content)
         os.replace(temporary, path)
         return True
     except OSError as problem:
@@ -88,7 +87,7 @@ def save(key: str, arrays: Arrays) -> bool:
 def entries() -> list[Path]:
     """The files of the cache, half-written ones included."""
     return sorted(
-        path for path in folder().glob("*") if path.suffix == ".npz" or path.name.startswith(".half-written-")
+        path for path in folder().glob("*") if path.suffix == _SUFFIX or path.name.startswith(".half-written-")
     )
 
 
@@ -105,7 +104,11 @@ def clear() -> int:
     return len(files)
 
 
+def _checksum(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=_CHECKSUM_BYTES).digest()
+
+
 def _path(key: str) -> Path:
     if not re.fullmatch(r"[a-z0-9][a-z0-9.=-]*", key):
         raise ValueError(f"a cache key has lower-case letters, digits, '.', '=' and '-', not {key!r}")
-    return folder() / f"{key}.npz"
+    return folder() / f"{key}{_SUFFIX}"

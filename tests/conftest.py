@@ -1,0 +1,45 @@
+"""What tests share: a cache of their own, data, teachers; and the rule that on CI a skipped test is a failure."""
+
+import os
+
+import pytest
+
+from toolkit import data, store, training
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory):
+    """Keep the tests out of the user's cache; the workers of one run share theirs."""
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root) / "cache"
+    before = os.environ.get(store.CACHE_FOLDER_VARIABLE)
+    os.environ[store.CACHE_FOLDER_VARIABLE] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ[store.CACHE_FOLDER_VARIABLE]
+    else:
+        os.environ[store.CACHE_FOLDER_VARIABLE] = before
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return data.load("digits")
+
+
+@pytest.fixture(scope="session")
+def signals():
+    return data.load("mnist1d")
+
+
+@pytest.fixture(scope="session")
+def teacher(digits, cache_folder):
+    return training.train_teacher(digits, progress=lambda done, total: None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which counts as a failure on CI: {report.longrepr}"
+    return report

@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from toolkit import metrics
+
+LOGITS = torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0], [0.0, 4.0]])
+LABELS = torch.tensor([0, 1, 1, 1])
+
+
+def test_accuracy_and_class_accuracy_count_right_answers():
+    assert metrics.accuracy(LOGITS, LABELS) == 0.75
+    assert metrics.class_accuracy(LOGITS, LABELS) == pytest.approx([1, 2 / 3])
+
+
+def test_fidelity_asks_for_agreement_and_not_for_truth():
+    assert metrics.fidelity(LOGITS, -LOGITS) == 0
+    assert metrics.fidelity(LOGITS, 2 * LOGITS) == 1
+
+
+def test_nll_is_the_mean_negative_log_probability():
+    expected = -np.log([1 / (1 + np.exp(-2)), 1 / (1 + np.exp(-1)), 1 - 1 / (1 + np.exp(-3)), 1 / (1 + np.exp(-4))])
+    assert metrics.negative_log_likelihood(LOGITS, LABELS) == pytest.approx(expected.mean())
+
+
+def test_calibration_error_is_zero_for_honest_confidence_and_large_for_false_confidence():
+    honest = torch.tensor([[0.0, np.log(3.0)]] * 4)  # 75 % sure of class 1
+    assert metrics.calibration_error(honest, torch.tensor([1, 1, 1, 0])) == pytest.approx(0, abs=1e-6)
+    sure = torch.tensor([[0.0, 50.0]] * 4)
+    assert metrics.calibration_error(sure, torch.tensor([0, 0, 0, 1])) == pytest.approx(0.75)
+
+
+def test_entropy_counts_zero_times_log_zero_as_zero():
+    p = torch.tensor([[1.0, 0, 0, 0], [0.25, 0.25, 0.25, 0.25]])
+    assert metrics.entropy(p).tolist() == pytest.approx([0, np.log(4)])
+
+
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=12).filter(lambda values: np.std(values) > 1e-6))
+def test_interval_equals_scipys(values):
+    interval = metrics.confidence_interval(np.array(values))
+    low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+    assert interval.low == pytest.approx(low)
+    assert interval.high == pytest.approx(high)
+
+
+def test_interval_covers_the_truth_about_19_times_in_20():
+    draws = np.random.default_rng(0).normal(1.0, 2.0, (4000, 5))
+    interval = metrics.confidence_interval(draws)
+    covered = ((interval.low <= 1) & (interval.high >= 1)).mean()
+    assert 0.94 < covered < 0.96
+
+
+def test_one_seed_has_no_interval_and_no_verdict():
+    interval = metrics.confidence_interval(np.array([0.3]))
+    assert interval.holds_zero
+    assert metrics.verdict(interval) == "no measurable difference"
+    assert metrics.in_points(interval) == "+30.0 points"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([0.01, 0.012, 0.011], "better"),
+        ([-0.01, -0.012, -0.011], "worse"),
+        ([0.01, -0.012, 0.001], "no measurable difference"),
+        ([0.0, 0.0, 0.0], "no measurable difference"),
+    ],
+)
+def test_verdict_follows_the_interval(values, words):
+    assert metrics.verdict(metrics.confidence_interval(np.array(values))) == words
+
+
+def test_points_are_written_with_their_interval():
+    assert metrics.in_points(metrics.confidence_interval(np.array([0.01, 0.02, 0.03]))) == "+2.0 points [-0.5, +4.5]"
+
+
+def test_class_bias_gives_the_highest_accuracy_that_any_bias_can_give():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(200, 4, generator=generator)
+    labels = torch.randint(4, (200,), generator=generator)
+    logits[torch.arange(200), labels] += 2
+    logits[:, 3] -= 5  # as if class 3 had been left out
+
+    def accuracy_with(bias):
+        return metrics.accuracy(logits + bias * torch.tensor([0, 0, 0, 1.0]), labels)
+
+    found = metrics.class_bias(logits, labels, of_class=3)
+    assert accuracy_with(found) == max(accuracy_with(bias) for bias in np.linspace(-10, 20, 3001))
+    assert accuracy_with(found) > accuracy_with(0)

@@ -1,0 +1,91 @@
+import io
+
+import numpy as np
+import pytest
+from matplotlib import font_manager
+from PIL import Image
+
+from toolkit import plots
+from toolkit.grid import train_grid
+
+
+@pytest.fixture(scope="module")
+def result(digits, teacher):
+    return train_grid(
+        digits, "small-transfer-set", temperatures=(1, 4, 8), lams=(0, 0.5, 1), seeds=3, epochs=15, teacher=teacher
+    )
+
+
+def png(figure):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return np.asarray(Image.open(buffer).convert("RGB")).astype(int)
+
+
+def contains(pixels, colour):
+    wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return (np.abs(pixels - wanted).sum(-1) < 30).any()
+
+
+def test_bars_show_teacher_student_label_and_the_uniform_line(digits, teacher):
+    logits = teacher.test_logits[0]
+    figure = plots.soft_target_bars(
+        logits, digits.class_names, (1, 4), student_logits=logits / 2, label=3, image=digits.x_test[0]
+    )
+    pixels = png(figure)
+    assert contains(pixels, plots.TEACHER)
+    assert contains(pixels, plots.DISTILLED)
+    assert len(figure.axes) == 3
+    assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == list(digits.class_names)
+
+
+def test_curves_show_every_line_with_its_name_beside_it(result, teacher):
+    figure = plots.accuracy_curves(
+        {"student alone": result.history[0, 0], "distilled": result.history[2, 2], "another": result.history[1, 1]},
+        teacher=teacher.val_accuracy,
+    )
+    texts = {text.get_text() for text in figure.axes[0].texts}
+    assert texts == {"student alone", "distilled", "another", "teacher"}
+    pixels = png(figure)
+    assert all(contains(pixels, colour) for colour in (plots.TEACHER, plots.ALONE, plots.DISTILLED))
+
+
+def test_one_seed_has_a_line_and_no_band(result):
+    figure = plots.accuracy_curves({"distilled": result.history[0, 0, :1]})
+    assert not figure.axes[0].collections
+
+
+def test_surface_hatches_exactly_the_cells_whose_interval_holds_zero(result):
+    from toolkit import metrics
+
+    figure = plots.surface(result)
+    hatched = {patch.get_xy() for patch in figure.axes[0].patches if patch.get_hatch()}
+    holds_zero = metrics.confidence_interval(result.difference()).holds_zero
+    assert hatched == {(lam - 0.5, t - 0.5) for t, lam in np.argwhere(holds_zero)}
+    assert holds_zero[:, 0].all()
+
+
+def test_surface_rings_the_cell_that_validation_chose(result):
+    t, lam = result.best_cell()
+    assert result.val_accuracy.mean(-1)[t, lam] == result.val_accuracy.mean(-1).max()
+    (ring,) = [patch for patch in plots.surface(result).axes[0].patches if not patch.get_hatch()]
+    assert ring.get_xy() == pytest.approx((lam - 0.47, t - 0.47))
+
+
+def test_surface_never_writes_a_negative_zero():
+    assert plots._signed(-0.04) == "+0.0"
+
+
+def test_chinese_labels_render_with_real_glyphs(result):
+    if len(plots._font_families()) == 1:
+        pytest.skip("no Chinese font on this machine: install Noto Sans CJK (Debian: apt install fonts-noto-cjk)")
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # matplotlib warns of each missing glyph
+        png(plots.accuracy_curves({"蒸馏": result.history[0, 0]}, title="软目标与温度"))
+    assert font_manager.findfont(plots._font_families()[1])
+
+
+def test_notebooks_show_a_figure_without_pyplot(result):
+    assert plots.surface(result)._repr_png_().startswith(b"\x89PNG")
