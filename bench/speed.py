@@ -59,7 +59,7 @@ class Speed:
 def run(quick: bool = False) -> Speed:
     """Measure both ways in turn. The slow one trains all 64 students, three times; quick: two students, once."""
     teacher = train_teacher(load("digits"))
-    arms = [(temperature, lam) for temperature in TEMPERATURES for lam in LAMS]
+    arms: list[tuple[float, float]] = [(temperature, lam) for temperature in TEMPERATURES for lam in LAMS]
     if quick:
         arms = arms[:: len(arms) // 2]
     tutorial, grid = [], []

@@ -36,6 +36,9 @@ class TrainingDiverged(RuntimeError):  # noqa: N818  reads better where it is ra
         )
 
 
+_USUAL_LEARNING_RATE = {"adamw": 0.005, "sgd": 0.1}
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a model is trained. Teacher, plain loop and grid share it, so that comparisons are fair.
@@ -65,7 +68,7 @@ class Recipe:
         self, parameters: list[Tensor], examples: int
     ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
         """Make the optimizer and its one-cycle schedule (Smith & Topin 2018) over all steps of the training."""
-        peak = self.learning_rate or (0.01 if self.optimizer == "adamw" else 0.1)
+        peak = self.learning_rate or _USUAL_LEARNING_RATE[self.optimizer]
         optimizer: torch.optim.Optimizer
         if self.optimizer == "adamw":
             optimizer = torch.optim.AdamW(parameters, peak, weight_decay=self.weight_decay, fused=True)
@@ -204,7 +207,7 @@ def predict(model: nn.Module, x: Tensor, batch_size: int = 4096) -> Tensor:
         model.train(was_training)
 
 
-TEACHER_EPOCHS = 30
+TEACHER_RECIPE = Recipe(epochs=30, learning_rate=0.01)
 
 
 def train_teacher(
@@ -239,7 +242,7 @@ def train_teacher(
     """
     dataset = load(dataset) if isinstance(dataset, str) else dataset
     name = model or models.default_teacher(dataset)
-    recipe = recipe or Recipe(epochs=TEACHER_EPOCHS)
+    recipe = recipe or TEACHER_RECIPE
     network = models.build(name, dataset, seed)
     key = _teacher_key(dataset, name, recipe, seed, target)
     cached = store.load(key) if cache else None
