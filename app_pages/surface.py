@@ -1,0 +1,198 @@
+"""Surface: where in T × λ does the teacher help?"""
+
+import io
+
+import streamlit as st
+
+from app_support import charts, controls
+from app_support.experiments import start_surface, surface_csv
+from app_support.look import percent
+from app_support.sentences import errors_as_sentences
+from toolkit import metrics
+
+TEMPERATURES = (0.5, 1, 1.5, 2, 3, 4, 6, 8, 10, 12, 16, 20)
+LAMS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0)
+AT_ONCE = 1.5e7  # work (see Task.work) of a few seconds: done on arrival, without being asked
+BEST = "as validation chose"
+
+
+def take_click():
+    """Take over the cell that was clicked."""
+    points = st.session_state["surface_chart"].selection.get("cell", [])
+    result = st.session_state.get("surface_result")
+    if points and result is not None:
+        st.session_state["cell_T"] = f"{result.temperatures[int(points[0]['row'])]:g}"
+        st.session_state["cell_lam"] = f"{result.lams[int(points[0]['column'])]:g}"
+
+
+def choose(label, key, values, help_text):
+    """Let one coordinate of a cell be chosen; gives its index, or None for validation's choice."""
+    options = [BEST, *(f"{value:g}" for value in values)]
+    if st.session_state.get(key, BEST) not in options:
+        del st.session_state[key]
+    chosen = st.selectbox(label, options, key=key, bind="query-params", help=help_text)
+    return None if chosen == BEST else options.index(chosen) - 1
+
+
+@st.cache_data(max_entries=10, show_spinner=False)
+def png(_result, chosen, stamp):
+    from toolkit import plots
+
+    buffer = io.BytesIO()
+    plots.surface(_result, chosen=chosen).savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def show(result):
+    """Draw the surface, and beneath it the chosen cell."""
+    st.session_state["surface_result"] = result
+    best = result.best_cell()
+    where = st.container(horizontal=True)
+    with where:
+        t = choose(
+            "Cell: temperature T",
+            "cell_T",
+            result.temperatures,
+            "The row to look at. A click on a cell chooses it too.",
+        )
+        lam = choose("Cell: λ", "cell_lam", result.lams, "The column to look at. A click on a cell chooses it too.")
+    t, lam = best[0] if t is None else t, best[1] if lam is None else lam
+    difference = metrics.confidence_interval(result.difference())
+    clear = int((~difference.holds_zero).sum())
+    finding = (
+        f"With {len(result.seeds)} {'seed' if len(result.seeds) == 1 else 'seeds'}, {clear} of {difference.mean.size} cells differ measurably from the student alone; "
+        f"validation chose T = {result.temperatures[best[0]]:g}, λ = {result.lams[best[1]]:g}."
+    )
+    st.altair_chart(
+        charts.surface(result, (t, lam)), key="surface_chart", on_select=take_click, selection_mode="cell", alt=finding
+    )
+    st.markdown(
+        f"{finding} *Hatched*: the 95 % interval of the difference holds zero. *Solid ring*: the cell that validation chose. "
+        "*Dashed ring*: the cell below."
+    )
+    st.session_state["surface_task_shown"] = st.session_state.get("surface_task")
+    cell = metrics.confidence_interval(result.difference()[t, lam])
+    alone = result.lams.index(0)
+    st.subheader(
+        f"T = {result.temperatures[t]:g}, λ = {result.lams[lam]:g}: {metrics.in_points(cell)} on validation",
+        anchor=False,
+    )
+    st.markdown(
+        f"Test accuracy of this cell: **{percent(result.accuracy[t, lam].mean())}** (teacher {percent(result.teacher.test_accuracy)}). "
+        "The test part is looked at for a chosen cell only: choosing by it would flatter the choice."
+    )
+    curves = {"alone": result.history[t, alone], "distilled": result.history[t, lam]}
+    if lam == alone:
+        del curves["distilled"]
+    st.altair_chart(
+        charts.accuracy_curves(curves, result.teacher.val_accuracy),
+        alt=f"Validation accuracy per epoch at T = {result.temperatures[t]:g}, λ = {result.lams[lam]:g}: {metrics.in_points(cell)}",
+    )
+    with st.container(horizontal=True):
+        st.download_button(
+            "Surface (CSV)",
+            surface_csv(result),
+            "surface.csv",
+            "text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            help="Validation accuracy of every T, λ and seed, and its difference from the student alone.",
+        )
+        stamp = (st.session_state.get("surface_number"), len(result.seeds))
+        st.download_button(
+            "Figure (PNG)",
+            png(result, (t, lam), stamp),
+            "surface.png",
+            "image/png",
+            icon=":material/download:",
+            on_click="ignore",
+            help="The surface, drawn for print, with the number in each cell.",
+        )
+
+
+heading = st.container()
+picture, settings = st.columns([2, 1], gap="large")
+with settings:
+    with controls.group("What the student is given", "inventory_2"):
+        given = controls.given()
+    with controls.group("What is tried", "grid_on"):
+        temperatures = st.multiselect(
+            "Temperatures T",
+            TEMPERATURES,
+            default=[1, 2, 3, 4, 6, 8, 12, 20],
+            format_func=lambda value: f"{value:g}",
+            key="temperatures",
+            bind="query-params",
+            help="The rows of the surface.",
+        )
+        lams = st.multiselect(
+            "Distillation weights λ",
+            LAMS,
+            default=[lam for lam in LAMS if lam != 0.05],
+            format_func=lambda value: f"{value:g}",
+            key="lams",
+            bind="query-params",
+            help="The columns of the surface. λ = 0, the student alone, is always among them.",
+        )
+        penalty = controls.penalty()
+    with controls.group("What it may cost", "payments"):
+        cost = controls.cost(given[0])
+task = controls.make_task(given, penalty, cost)
+wanted = (task, tuple(temperatures), tuple(lams))
+
+job = st.session_state.get("surface_job")
+with heading:
+    st.title("Where in T × λ does the teacher help?")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        busy = job is not None and job.running
+        ready = bool(temperatures and lams)
+        students = len(temperatures) * (len(lams) + 1) * task.seeds
+        at_once = task.work(students // task.seeds) <= AT_ONCE and not task.student.startswith("cnn")
+        if st.button(
+            "Train",
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=busy or not ready,
+            key="train_surface",
+            help="Train all students of the surface, seed after seed. The picture grows as they come in.",
+        ) or (job is None and ready and at_once):
+            job = st.session_state.surface_job = start_surface(task, temperatures, lams)
+            st.session_state.surface_task = wanted
+            st.session_state.surface_number = st.session_state.get("surface_number", 0) + 1
+            st.rerun()
+        if busy and st.button(
+            "Stop", icon=":material/stop:", key="stop_surface", help="Stop within one batch. Finished seeds stay."
+        ):
+            job.stop.set()
+            job.wait(2)
+            st.rerun()
+        st.caption(f"{students} students: {task.words}" if ready else "Choose at least one temperature and one λ.")
+
+with picture:
+
+    @st.fragment(run_every=0.5 if busy else None)
+    def follow_surface():
+        with errors_as_sentences():
+            if job.running:
+                st.progress(job.share, text=job.doing or "Starting")
+            elif busy:
+                st.rerun()
+            if job.interim is not None:
+                show(job.interim)
+
+    if job is None:
+        st.info(
+            "These settings take longer than a moment, so nothing was trained on arrival. Press Train: each cell becomes a student "
+            "trained with that T and λ, coloured by how far it ends above or below the student alone.",
+            icon=":material/info:",
+        )
+    else:
+        if job.error:
+            st.error(job.error, icon=":material/error:")
+        elif job.stopped and job.interim is None:
+            st.info("Stopped before the first seed was finished.", icon=":material/info:")
+        elif st.session_state.surface_task != wanted:
+            st.caption(
+                f"Shown: {st.session_state.surface_task[0].words}. The controls have changed since; press Train to see theirs."
+            )
+        follow_surface()

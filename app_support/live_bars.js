@@ -1,0 +1,128 @@
+// Bars that follow the finger: soft targets are computed here, from logits, while the slider is dragged.
+// Python hears of the temperature once it is released.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function make(parent, tag, attributes) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  parent.append(element);
+  return element;
+}
+
+function text(parent, className, content) {
+  const element = document.createElement("span");
+  element.className = className;
+  element.textContent = content;
+  parent.append(element);
+  return element;
+}
+
+function softTargets(logits, temperature) {
+  const highest = Math.max(...logits);
+  const weights = logits.map((z) => Math.exp((z - highest) / temperature));
+  const sum = weights.reduce((a, b) => a + b, 0);
+  return weights.map((w) => w / sum);
+}
+
+const entropy = (p) => p.reduce((sum, q) => (q > 0 ? sum - q * Math.log(q) : sum), 0);
+
+function percent(share) {
+  const value = 100 * share;
+  if (value >= 9.95 && value < 99) return `${value.toFixed(0)} %`;
+  if (value >= 0.1) return `${value.toFixed(1)} %`;
+  return value >= 0.001 ? `${value.toPrecision(1)} %` : "≈ 0 %";
+}
+
+function darkKnowledge(p, data) {
+  const wrong = p.map((share, c) => ({ share, c })).filter(({ c }) => c !== data.label);
+  wrong.sort((a, b) => b.share - a.share);
+  return { wrong, together: wrong.reduce((sum, { share }) => sum + share, 0) };
+}
+
+function build(root, data) {
+  const legend = root.querySelector(".legend");
+  const rows = root.querySelector(".rows");
+  legend.replaceChildren();
+  rows.replaceChildren();
+  const swatches = [
+    ["teacher", (svg) => make(svg, "rect", { y: "20%", width: "100%", height: "60%", fill: data.colours.teacher })],
+    [data.student_name, (svg) => make(svg, "rect", { y: "5%", width: "100%", height: "90%", fill: "none", stroke: data.colours.student, "stroke-width": 2.5 })],
+    ["hard label", (svg) => make(svg, "line", { x1: "50%", x2: "50%", y1: "0", y2: "100%", stroke: "currentColor", "stroke-width": 5 })],
+    [`uniform, ${percent(1 / data.classes.length)}`, (svg) => make(svg, "line", { x1: "50%", x2: "50%", y1: "0", y2: "100%", stroke: "currentColor", "stroke-dasharray": "3 3", "stroke-width": 1.5 })],
+  ];
+  for (const [name, draw] of swatches) {
+    const item = text(legend, "item", "");
+    draw(make(item, "svg", { "aria-hidden": "true" }));
+    item.append(name);
+  }
+  const uniform = `${100 / data.classes.length}%`;
+  const bars = data.classes.map((name, c) => {
+    text(rows, c === data.label ? "class true" : "class", name);
+    const svg = make(rows, "svg", { "aria-hidden": "true" });
+    const teacher = make(svg, "rect", { y: "20%", height: "60%", fill: data.colours.teacher, "data-teacher": c });
+    make(svg, "line", { x1: uniform, x2: uniform, y1: "0", y2: "100%", stroke: "currentColor", "stroke-dasharray": "3 3", "stroke-width": 1.5 });
+    const student = make(svg, "rect", { y: "5%", height: "90%", fill: "none", stroke: data.colours.student, "stroke-width": 2.5 });
+    if (c === data.label) {
+      make(svg, "line", { x1: "100%", x2: "100%", y1: "0", y2: "100%", stroke: "currentColor", "stroke-width": 5 });
+    }
+    return { teacher, student, share: text(rows, "share", "") };
+  });
+  const ends = root.querySelector(".ends");
+  ends.replaceChildren();
+  for (const t of [data.temperatures[0], data.temperatures.at(-1)]) text(ends, "", `T = ${t}`);
+  return bars;
+}
+
+function draw(root, data, bars) {
+  const began = performance.now();
+  const input = root.querySelector("input");
+  const temperature = data.temperatures[Number(input.value)];
+  const teacher = softTargets(data.teacher_logits, temperature);
+  const student = softTargets(data.student_logits, temperature);
+  bars.forEach((bar, c) => {
+    bar.teacher.setAttribute("width", `${100 * teacher[c]}%`);
+    bar.student.setAttribute("width", `${100 * student[c]}%`);
+    bar.share.textContent = percent(teacher[c]);
+  });
+  const { wrong, together } = darkKnowledge(teacher, data);
+  const atOne = darkKnowledge(softTargets(data.teacher_logits, 1), data).together;
+  const [first, second] = wrong;
+  const runnerUp = second ? `, then ${data.classes[second.c]} with ${percent(second.share)}` : "";
+  root.querySelector(".value").textContent = `T = ${temperature}`;
+  root.querySelector(".sentence").textContent =
+    `Dark knowledge: the teacher gives the wrong classes ${percent(together)} together` +
+    (temperature === 1 ? "" : ` (at T = 1: ${percent(atOne)})`) +
+    `, most of it to ${data.classes[first.c]} with ${percent(first.share)}${runnerUp}. ` +
+    `Entropy: teacher ${entropy(teacher).toFixed(2)}, student ${entropy(student).toFixed(2)} nats ` +
+    `(uniform: ${Math.log(data.classes.length).toFixed(2)}).`;
+  const top = teacher.indexOf(Math.max(...teacher));
+  root.querySelector(".rows").setAttribute(
+    "aria-label",
+    `Soft targets at temperature ${temperature}: teacher ${data.classes[top]} ${percent(teacher[top])}; ` +
+      `most likely wrong class ${data.classes[first.c]} ${percent(first.share)}; ` +
+      `${data.student_name} gives ${data.classes[top]} ${percent(student[top])}; hard label ${data.classes[data.label]}.`,
+  );
+  input.setAttribute("aria-valuetext", `T = ${temperature}`);
+  root.getBoundingClientRect(); // forces the layout, so that the time below includes it
+  root.dataset.redrawMs = (performance.now() - began).toFixed(2);
+  root.dataset.temperature = temperature;
+}
+
+export default function (component) {
+  const { data, parentElement, setStateValue } = component;
+  const root = parentElement.querySelector(".bars");
+  const input = root.querySelector("input");
+  const bars = build(root, data);
+  input.max = data.temperatures.length - 1;
+  if (!root.dragging) input.value = data.temperatures.indexOf(data.temperature);
+  input.oninput = () => {
+    root.dragging = true;
+    draw(root, data, bars);
+  };
+  input.onchange = () => {
+    root.dragging = false;
+    setStateValue("temperature", data.temperatures[Number(input.value)]);
+  };
+  draw(root, data, bars);
+}

@@ -1,0 +1,56 @@
+"""The slider that moves bars while it is dragged: a small component that computes soft targets in the browser."""
+
+import math
+from pathlib import Path
+
+import streamlit as st
+
+from app_support.look import ALONE, DISTILLED, TEACHER
+from app_support.soft_view import Example
+
+# Below 2 a step changes much, above 10 little.
+TEMPERATURES = (
+    *(round(0.2 + 0.1 * step, 1) for step in range(18)),  # 0.2 … 1.9
+    *(2, 2.25, 2.5, 2.75, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20),
+)
+FIRST_TEMPERATURE = 4  # where a second class appears
+
+_FOLDER = Path(__file__).parent
+_render = st.components.v2.component(
+    "live_bars",
+    html=(_FOLDER / "live_bars.html").read_text(encoding="utf-8"),
+    css=(_FOLDER / "live_bars.css").read_text(encoding="utf-8"),
+    js=(_FOLDER / "live_bars.js").read_text(encoding="utf-8"),
+)
+
+
+def nearest_temperature(text: str | None) -> float:
+    """Give the slider's stop nearest to what a link says; the first one where it says nothing of use."""
+    try:
+        wanted = float(text or "")
+    except ValueError:
+        return FIRST_TEMPERATURE
+    if not 0 < wanted < math.inf:
+        return FIRST_TEMPERATURE
+    return min(TEMPERATURES, key=lambda stop: abs(math.log(stop / wanted)))
+
+
+def live_bars(example: Example, *, student_is_distilled: bool, temperature: float, key: str) -> float:
+    """Draw the bars with their slider; returns the temperature at which the slider was last released."""
+    result = _render(
+        key=key,
+        data={
+            "classes": list(example.class_names),
+            "teacher_logits": example.teacher_logits,
+            "student_logits": example.student_logits,
+            "label": example.label,
+            "student_name": "student, distilled" if student_is_distilled else "student alone",
+            "colours": {"teacher": TEACHER, "student": DISTILLED if student_is_distilled else ALONE},
+            "temperatures": TEMPERATURES,
+            "temperature": temperature,
+        },
+        default={"temperature": temperature},
+        on_temperature_change=lambda: None,
+    )
+    released = result.temperature
+    return released if released in TEMPERATURES else temperature

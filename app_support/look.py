@@ -1,0 +1,26 @@
+"""The look that pages and charts share: the colours of ``toolkit.plots`` (a test compares them) and one text size.
+
+They stand here once more because importing matplotlib would delay the first picture by half a second.
+"""
+
+TEACHER, ALONE, DISTILLED = "#0072B2", "#767676", "#D55E00"
+OTHERS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")  # earlier runs
+TEXT_SIZE = 18  # pixels, about 14 pt: readable on a wall
+
+
+def percent(share: float) -> str:
+    """Write a share: "99.2 %".
+
+    >>> percent(0.992)
+    '99.2 %'
+    """
+    return f"{100 * share:.1f} %"
+
+
+def with_article(name: str) -> str:
+    """Put the article before a class name.
+
+    >>> with_article("8"), with_article("3"), with_article("ankle boot")
+    ('an 8', 'a 3', 'an ankle boot')
+    """
+    return f"{'an' if name[:1].lower() in 'aeiou' or name[:1] == '8' else 'a'} {name}"
