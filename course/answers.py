@@ -1,0 +1,140 @@
+"""Run a learner's function with care: it may raise, change its input, or return anything at all."""
+
+import math
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Feedback(AssertionError):  # noqa: N818  a learner reads these names
+    """What a learner is told instead of a traceback. The text is the same in a notebook and elsewhere."""
+
+    def _render_traceback_(self) -> list[str]:  # IPython shows this
+        return str(self).splitlines()
+
+
+class Incorrect(Feedback):
+    """The answer is wrong; the message names the wrong behaviour."""
+
+    def __init__(self, name: str, behaviour: str, case: str = "", expected: Any = None, actual: Any = None):
+        lines = [f"✗ {name}: not right yet.", behaviour[:1].upper() + behaviour[1:] + "." * (behaviour[-1] not in "?.")]
+        if case:
+            lines += [f"    case      {case}", f"    expected  {shown(expected)}", f"    yours     {shown(actual)}"]
+        lines.append(f'Stuck? checks.hint("{name}") gives one hint at a time.')
+        self.behaviour = behaviour
+        super().__init__("\n".join(lines))
+
+
+class NotAttempted(Feedback):
+    """The body still raises NotImplementedError."""
+
+    def __init__(self, name: str, unfinished: str):
+        what = (
+            "it still raises NotImplementedError"
+            if unfinished == name
+            else f"{unfinished}, which it calls, is not written"
+        )
+        super().__init__(f'○ {name}: not attempted yet ({what}). checks.hint("{name}") helps to begin.')
+
+
+class ToolkitUsed(Exception):  # noqa: N818  an answer called what it was asked to write
+    """Raised within an answer that calls the toolkit's implementation of the function asked for."""
+
+
+_uses: list[list[str]] = []
+
+
+@contextmanager
+def report_use(used: list[str]) -> Iterator[None]:
+    """Note every call of ``toolkit_used`` in a list."""
+    _uses.append(used)
+    try:
+        yield
+    finally:
+        _uses.pop()
+
+
+def toolkit_used() -> None:
+    """Stand in for a function that an answer must not call."""
+    for used in _uses:
+        used.append("used")
+    raise ToolkitUsed("the toolkit's own implementation cannot be used here")
+
+
+class Answer:
+    """A learner's function: calling it gives the result, or raises the feedback that fits."""
+
+    def __init__(self, name: str, function: Callable[..., Any]):
+        self.name, self.function = name, function
+
+    def wrong(self, behaviour: str, case: str = "", expected: Any = None, actual: Any = None) -> Incorrect:
+        """Make the feedback that names a wrong behaviour."""
+        return Incorrect(self.name, behaviour, case, expected, actual)
+
+    def __call__(self, *arguments: Any, situation: str = "") -> Any:
+        """Run it on arguments; ``situation`` says in a message what was special about them."""
+        before = [argument.detach().clone() if isinstance(argument, Tensor) else None for argument in arguments]
+        try:
+            result = self.function(*arguments)
+        except Exception as problem:
+            raise self._feedback(problem, situation) from None
+        for number, (argument, old) in enumerate(zip(arguments, before, strict=True), 1):
+            if old is not None and not torch.equal(argument.detach(), old):
+                raise self.wrong(f"your function changes its input in place (argument {number})")
+        if not torch.is_grad_enabled():
+            torch.set_grad_enabled(True)
+            raise self.wrong("after your function returns, gradients stay switched off for the whole program")
+        return result
+
+    def _feedback(self, problem: Exception, situation: str) -> Exception:
+        if isinstance(problem, Feedback | ToolkitUsed):
+            return problem
+        frames = traceback.extract_tb(problem.__traceback__)
+        if isinstance(problem, NotImplementedError):
+            return NotAttempted(self.name, frames[-1].name)
+        own = [frame for frame in frames if frame.name == getattr(self.function, "__name__", "")]
+        line = f", at the line “{own[-1].line}”" if own and own[-1].line else ""
+        message = (str(problem).splitlines() or [""])[0][:200]
+        return self.wrong(
+            f"your function raises {type(problem).__name__}{situation and ' ' + situation}{line}: {message}"
+        )
+
+    def tensor(self, *arguments: Any, shape: tuple[int, ...], situation: str = "") -> Tensor:
+        """Run it, and insist on a plain floating-point tensor of that shape."""
+        result = self(*arguments, situation=situation)
+        if result is None:
+            raise self.wrong("your function returns None: is a return missing?")
+        if type(result) is not Tensor:
+            raise self.wrong(f"your function returns a {type(result).__name__}, not a torch.Tensor")
+        if not result.is_floating_point():
+            raise self.wrong(f"your function returns numbers of type {result.dtype}, not floating-point ones")
+        if tuple(result.shape) != shape:
+            wanted = "a single number (shape ())" if shape == () else f"the shape {shape}"
+            raise self.wrong(f"your result has the shape {tuple(result.shape)}, where {wanted} is needed")
+        return result
+
+
+def close(actual: Any, expected: Any, tolerance: float = 1e-4) -> bool:
+    """Whether two tensors or numbers agree, up to rounding in float32. NaN agrees with nothing."""
+    actual, expected = (torch.as_tensor(value).detach().double() for value in (actual, expected))
+    return actual.shape == expected.shape and torch.allclose(actual, expected, rtol=tolerance, atol=tolerance)
+
+
+def finite(value: Tensor) -> bool:
+    """Whether every number is finite."""
+    return bool(torch.isfinite(value.detach()).all())
+
+
+def shown(value: Any) -> str:
+    """Write a value briefly: four decimals, nested lists for tensors."""
+    if isinstance(value, Tensor):
+        value = value.detach().tolist()
+    if isinstance(value, list):
+        return "[" + ", ".join(shown(part) for part in value) + "]"
+    if isinstance(value, float):
+        return "nan" if math.isnan(value) else f"{value:.4f}"
+    return str(value)

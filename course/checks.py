@@ -1,0 +1,102 @@
+"""Instant feedback for learners: ``checks.check(softmax_with_temperature)`` says what is wrong, never how to write it.
+
+An answer is *correct* (a line is printed), *incorrect* (``Incorrect`` names the wrong behaviour) or *not attempted yet*
+(``NotAttempted``). Both exceptions fail an nbgrader cell, and notebooks show them without a traceback. Hints come on
+request, one at a time: ``checks.hint("entropy")``. What is looked for lies in ``course.diagnoses``.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import CodeType
+from typing import Any
+
+from course import diagnoses
+from course.answers import Answer, Feedback, Incorrect, NotAttempted, report_use
+
+__all__ = ["Feedback", "Incorrect", "NotAttempted", "check", "hint", "names", "without_toolkit"]
+
+_hints_given: dict[str, int] = {}
+
+
+def names() -> list[str]:
+    """List the graded functions."""
+    return list(diagnoses.TASKS)
+
+
+def check(answer: Callable[..., Any], name: str | None = None) -> None:
+    """Check a graded function, and say so where it is correct.
+
+    Parameters
+    ----------
+    answer : the learner's function
+    name : which graded function it is; without one, its own name says so
+
+    Raises
+    ------
+    Incorrect
+        With the wrong behaviour, and the expected and actual value of a public case where that helps.
+    NotAttempted
+        If the body still raises ``NotImplementedError``.
+    ValueError
+        If it is not a graded function.
+    """
+    if not callable(answer):
+        raise ValueError(f"check needs the function itself, as in checks.check(entropy), not {type(answer).__name__}")
+    name = _known(name or str(getattr(answer, "__name__", "?")))
+    with without_toolkit(name):
+        diagnoses.TASKS[name].diagnose(Answer(name, answer))
+    print(f"✓ {name}: correct.")
+
+
+def hint(name: str | Callable[..., Any]) -> None:
+    """Print the next hint for a graded function, given by its name or itself."""
+    name = _known(name if isinstance(name, str) else getattr(name, "__name__", "?"))
+    hints = diagnoses.TASKS[name].hints
+    number = _hints_given.get(name, 0)
+    if number == len(hints):
+        print(f"{name}: that were all {len(hints)} hints; the last one again.")
+    number = min(number + 1, len(hints))
+    _hints_given[name] = number
+    print(f"Hint {number} of {len(hints)} for {name}: {hints[number - 1]}")
+
+
+@contextmanager
+def without_toolkit(name: str) -> Iterator[None]:
+    """Make the toolkit's own implementations of a graded function raise while an answer is judged.
+
+    Their code is swapped, not their name, so that an answer that imported one earlier reaches the same wall. An answer
+    that hides the exception is refused at the end.
+    """
+    task = diagnoses.TASKS[_known(name)]
+    used: list[str] = []
+    swapped: list[tuple[Any, CodeType]] = []
+    try:
+        with report_use(used):
+            for function in map(inspect.unwrap, task.forbidden):
+                swapped.append((function, function.__code__))
+                function.__code__ = _wall.__code__
+            try:
+                yield
+            except Exception:
+                if not used:
+                    raise
+    finally:
+        for function, code in swapped:
+            function.__code__ = code
+    if used:
+        raise Incorrect(
+            name, "your function calls the toolkit's own implementation of what is asked for: write it yourself"
+        )
+
+
+def _wall(*_: Any, **__: Any) -> None:  # its code runs in the globals of the function it stands for
+    from course.answers import toolkit_used
+
+    toolkit_used()
+
+
+def _known(name: str) -> str:
+    if name not in diagnoses.TASKS:
+        raise ValueError(f"there is no check for {name!r}; graded functions are {', '.join(diagnoses.TASKS)}")
+    return name
