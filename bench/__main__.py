@@ -12,6 +12,8 @@ from bench import scenarios, speed
 from bench.tables import markdown
 
 RESULTS = Path(__file__).parent / "results"
+READMES = [RESULTS.parent.parent / name for name in ("README.md", "README.zh.md")]
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 WANTED_RATIO = 40
 
 
@@ -51,6 +53,16 @@ def _write(name: str, text: str, quick: bool) -> None:
         return
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
+    for readme in READMES:
+        _rewrite_measured_section(readme)
+
+
+def _rewrite_measured_section(readme: Path) -> None:
+    """Put the tables of all results between the two markers of a README."""
+    tables = [path.read_text(encoding="utf-8").replace("# ", "### ", 1) for path in sorted(RESULTS.glob("*.md"))]
+    before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    readme.write_text("\n".join([before + BEGIN, *tables, END + after]), encoding="utf-8")
 
 
 if __name__ == "__main__":
