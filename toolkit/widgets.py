@@ -3,6 +3,7 @@
 Where no kernel is at work (a notebook seen on a web page), the picture of the first setting is shown instead.
 """
 
+import base64
 from collections.abc import Callable, Sequence
 
 import ipywidgets
@@ -34,7 +35,7 @@ class Panel(ipywidgets.VBox):
 
     def _repr_mimebundle_(self, **options: object) -> object:
         bundle = super()._repr_mimebundle_(**options)
-        return bundle and {**bundle, "text/plain": type(self).__name__, "image/png": self._first}
+        return bundle and {**bundle, "text/plain": type(self).__name__, "image/png": base64.b64encode(self._first).decode()}
 
 
 def temperature_slider(
