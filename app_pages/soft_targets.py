@@ -2,17 +2,16 @@
 
 import streamlit as st
 
-from app_support import pictures, resources, soft_view
+from app_support import pictures, soft_view
 from app_support.live_bars import live_bars, nearest_temperature
 from app_support.look import percent, with_article
 from app_support.sentences import follow
 
 
-def go_to(examples, step=1):
+def go_to(examples):
     """Go to the example of the list that follows the one shown."""
     shown = st.session_state.get("example")
-    place = examples.index(shown) if shown in examples else -step if step < 0 else -1
-    st.session_state["example"] = examples[(place + step) % len(examples)]
+    st.session_state["example"] = examples[(examples.index(shown) + 1) % len(examples) if shown in examples else 0]
 
 
 def forget_example():
@@ -23,7 +22,7 @@ heading, picture = st.container(), st.container()
 with st.container(horizontal=True, vertical_alignment="bottom"):
     name = st.selectbox(
         "Data set",
-        resources.names("vision", "signal"),
+        soft_view.data_sets(),
         key="data",
         bind="query-params",
         width=220,
@@ -43,28 +42,34 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     more_controls = st.container(horizontal=True, vertical_alignment="bottom", width="content")
 
 wanted = (name, which == "distilled")
-if st.session_state.get("soft_wanted") != wanted:
-    if "soft_job" in st.session_state:
-        st.session_state.soft_job.stop.set()
-    st.session_state.soft_wanted, st.session_state.soft_job = wanted, soft_view.start(*wanted)
-job = st.session_state.soft_job
-if not job.wait(1.5):
-    with picture:
-        st.title("The teacher is getting ready. What will it know?")
-        follow(job)
-    st.stop()
-if job.result is None:
-    del st.session_state.soft_wanted
-    st.error(job.error or "The preparation was stopped. Choose a data set to start it again.", icon=":material/error:")
-    st.stop()
-view = job.result
+view = soft_view.kept(*wanted)
+if view is None:
+    if st.session_state.get("soft_wanted") != wanted:
+        if "soft_job" in st.session_state:
+            st.session_state.soft_job.stop.set()
+        st.session_state.soft_wanted, st.session_state.soft_job = wanted, soft_view.start(*wanted)
+    job = st.session_state.soft_job
+    if not job.wait(1):
+        with picture:
+            st.title("The teacher is getting ready. What will it know?")
+            follow(job)
+        st.stop()
+    view = job.result
+    if view is None:
+        del st.session_state.soft_wanted
+        st.error(
+            job.error or "The preparation was stopped. Choose a data set to start it again.", icon=":material/error:"
+        )
+        st.stop()
 
+if not st.query_params.get("example", "0").isdecimal():  # Streamlit stumbles over 1e999
+    del st.query_params["example"]
 with more_controls:
     index = st.number_input(
         f"Example, 0 to {len(view.labels) - 1}",
         min_value=0,
         max_value=len(view.labels) - 1,
-        value=view.rich[0],
+        value=int(view.rich[0]),
         key="example",
         bind="query-params",
         width=180,
@@ -74,21 +79,21 @@ with more_controls:
         "Rich dark knowledge",
         icon=":material/lightbulb:",
         on_click=go_to,
-        args=(view.rich,),
+        args=(view.rich.tolist(),),
         help="Go to the next example that the teacher gets right and is sure of, although it sees a second class in it.",
     )
     st.button(
         "Teacher wrong",
         icon=":material/close:",
         on_click=go_to,
-        args=(view.wrong,),
-        disabled=not view.wrong,
+        args=(view.wrong.tolist(),),
+        disabled=not len(view.wrong),
         help=f"Go to the next of the {len(view.wrong)} test examples that the teacher gets wrong.",
     )
 
-index = int(min(max(index if index is not None else view.rich[0], 0), len(view.labels) - 1))
+index = int(min(max(index if index is not None else int(view.rich[0]), 0), len(view.labels) - 1))
 example, choice = view.example(index), view.teacher_choice(index)
-sure = f"The teacher is {percent(view.teacher_confidence[index])} sure that this is {with_article(view.class_names[choice])}."
+sure = f"The teacher is {percent(view.confidence[index])} sure that this is {with_article(view.class_names[choice])}."
 right = choice == example.label
 question = (
     "What else does it know?" if right else f"It is {with_article(view.class_names[example.label])}. What did it see?"
@@ -115,3 +120,4 @@ with st.expander("How to read this picture", icon=":material/help:"):
         "As T grows further, all bars approach the dashed line: the same share for every class, which says nothing any more."
     )
     st.caption(f"Data: {view.provenance}.")
+soft_view.import_meanwhile()

@@ -64,7 +64,7 @@ def accuracy_curves(curves: Mapping[str, np.ndarray], teacher: float) -> alt.Lay
         .mark_text(align="left", baseline="middle", dx=8, fontSize=TEXT_SIZE, fontWeight="bold")
         .encode(x=x, y=y, color=colour, text="student:N")
     )
-    return alt.layer(band, rule, line, text).properties(height=430)
+    return cast(alt.LayerChart, alt.layer(band, rule, line, text)).properties(height=430)
 
 
 def _ticks(epochs: int) -> list[int]:
@@ -99,7 +99,7 @@ def surface(result: GridResult, chosen: tuple[int, int]) -> alt.LayerChart:
                 "temperature": result.temperatures[t],
                 "lam": result.lams[lam],
                 "points": 100 * float(difference.mean[t, lam]),
-                "interval": _interval(difference.low[t, lam], difference.high[t, lam]),
+                "interval": _interval(float(difference.low[t, lam]), float(difference.high[t, lam])),
                 "seeds": len(result.seeds),
                 "held": bool(difference.holds_zero[t, lam]),
             }

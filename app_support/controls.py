@@ -6,14 +6,8 @@ from app_support import resources
 from app_support.experiments import Task
 from toolkit import models, scenarios
 
+# A link holds what a control shows: hence names as the toolkit has them, without words around them.
 PENALTIES = (0.0, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1)
-_SCENARIO_WORDS = {
-    "all-labels": "all labels",
-    "few-labels": "few labels, the rest unlabelled",
-    "noisy-labels": "wrong labels among the right ones",
-    "class-left-out": "a class that is never shown",
-    "small-transfer-set": "few examples",
-}
 
 
 def group(title: str, icon: str) -> "st.delta_generator.DeltaGenerator":
@@ -49,12 +43,14 @@ def given() -> tuple[str, str, tuple[tuple[str, float], ...]]:
         "Scenario",
         scenarios.names(),
         index=scenarios.names().index("small-transfer-set"),
-        format_func=lambda name: _SCENARIO_WORDS.get(name, name),
         key="scenario",
         bind="query-params",
         help="What the student learns from. The teacher has always seen the whole, clean training part.",
     )
-    return name, scenario, _parameter(name, scenario)
+    parameter = _parameter(name, scenario)
+    sentence = scenarios.get(scenario, **dict(parameter)).sentence
+    st.caption(f"{sentence[:1].upper()}{sentence[1:]}.")
+    return name, scenario, parameter
 
 
 def _parameter(name: str, scenario: str) -> tuple[tuple[str, float], ...]:
@@ -113,12 +109,11 @@ def penalty() -> tuple[float, str]:
     norm = st.segmented_control(
         "Complexity term L_f",
         ["l2", "l1"],
-        format_func=lambda norm: {"l1": "L1: Σ |w|", "l2": "L2: Σ w²"}[norm],
         default="l2",
         required=True,
         key="norm",
         bind="query-params",
-        help="L2 keeps all weights small; L1 drives many to zero. Without effect while λ_f is 0.",
+        help="l2: Σ w², keeps all weights small. l1: Σ |w|, drives many to zero. Without effect while λ_f is 0.",
     )
     return float(weight), norm or "l2"
 
@@ -132,11 +127,11 @@ def cost(dataset_name: str) -> tuple[str, int, int]:
         "Student",
         names,
         index=names.index("mlp-128"),
-        format_func=lambda name: f"{name}, {models.count_parameters(models.build(name, dataset, 0)):,} parameters",
         key="size",
         bind="query-params",
         help="mlp-32: one hidden layer of 32. cnn-8: convolutions of 8 channels, slower to train.",
     )
+    st.caption(f"{models.count_parameters(models.build(student, dataset, 0)):,} parameters.")
     epochs = st.slider(
         "Epochs",
         1,

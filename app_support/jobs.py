@@ -11,13 +11,9 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
-from toolkit.training import TrainingDiverged
-
 _log = logging.getLogger(__name__)
 _jobs: "weakref.WeakSet[Job]" = weakref.WeakSet()
-_FOR_PEOPLE = (ValueError, FileNotFoundError, TrainingDiverged)  # their messages are written for people
+_FOR_PEOPLE = ("ValueError", "FileNotFoundError", "TrainingDiverged")  # their messages are written for people
 
 
 class Stopped(Exception):  # noqa: N818 - no error: somebody wanted it
@@ -26,7 +22,7 @@ class Stopped(Exception):  # noqa: N818 - no error: somebody wanted it
 
 def sentence(problem: Exception) -> str:
     """Say in one sentence what went wrong; the log has the traceback of what nobody foresaw."""
-    if isinstance(problem, _FOR_PEOPLE):
+    if type(problem).__name__ in _FOR_PEOPLE:
         text = str(problem)
         return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
     _log.error("unforeseen problem", exc_info=problem)
@@ -53,6 +49,8 @@ class Job:
         self._thread.start()
 
     def _run(self, work: Callable[["Job"], Any]) -> None:
+        import torch  # not above: the page that opens first runs no job, and need not wait for it
+
         torch.set_num_threads(1)  # small products gain nothing from more, and the other sessions keep a processor
         try:
             self.result = work(self)

@@ -1,14 +1,24 @@
-"""What the page *Soft targets* shows: the test part of a data set, with the logits of a teacher and of two students."""
+"""What the page *Soft targets* shows: the test part of a data set, with the logits of a teacher and of a student.
 
+It is the page that opens first. What was computed once is kept as plain arrays, so that a server started later shows it
+without waiting for PyTorch and scikit-learn to be imported: hence the imports inside functions.
+"""
+
+import functools
 import hashlib
-from dataclasses import dataclass
+import importlib.metadata
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
-from app_support import resources
 from app_support.jobs import Job, Stopped
-from toolkit import store, training
-from toolkit.losses import soft_targets
+from toolkit import store
+
+STUDENT, TEMPERATURE, LAM = "mlp-32", 4.0, 0.9
+_PACKAGES = {"digits": "scikit-learn", "mnist1d": "mnist1d"}  # data that a package brings: kept per version of it
 
 
 @dataclass(frozen=True)
@@ -17,7 +27,7 @@ class Example:
 
     x: np.ndarray  # (channels, height, width) or (channels, length)
     label: int
-    class_names: tuple[str, ...]
+    class_names: list[str]
     teacher_logits: list[float]
     student_logits: list[float]
 
@@ -26,64 +36,94 @@ class Example:
 class SoftView:
     """Test examples with logits (examples, classes), and the examples from which most can be learned."""
 
-    class_names: tuple[str, ...]
-    provenance: str
     x: np.ndarray
     labels: np.ndarray
     teacher_logits: np.ndarray
     student_logits: np.ndarray
-    teacher_confidence: np.ndarray  # highest probability at T = 1
-    rich: list[int]  # right and sure at T = 1, with a clear second class at T = 4; richest first
-    wrong: list[int]  # where the teacher errs, the surest first
+    confidence: np.ndarray  # the teacher's highest probability at T = 1
+    rich: np.ndarray  # right and sure at T = 1, with a clear second class at T = 4; richest first
+    wrong: np.ndarray  # where the teacher errs, the surest first
+    class_names: np.ndarray
+    provenance: np.ndarray
+    data_sets: np.ndarray  # those that the page could show when this was made
 
     def example(self, index: int) -> Example:
         """Give one example by its place in the test part."""
-        return Example(
-            self.x[index],
-            int(self.labels[index]),
-            self.class_names,
-            self.teacher_logits[index].tolist(),
-            self.student_logits[index].tolist(),
-        )
+        logits = (self.teacher_logits[index].tolist(), self.student_logits[index].tolist())
+        return Example(self.x[index], int(self.labels[index]), self.class_names.tolist(), *logits)
 
     def teacher_choice(self, index: int) -> int:
         """Give the class that the teacher picks."""
         return int(self.teacher_logits[index].argmax())
 
 
-STUDENT, TEMPERATURE, LAM = "mlp-32", 4.0, 0.9
+def data_sets() -> list[str]:
+    """Name the data sets whose examples can be shown, without waiting for imports where that is possible."""
+    if "toolkit.data" not in sys.modules and (view := kept("digits", True)) is not None:
+        return list(view.data_sets.tolist())
+    from app_support import resources
+
+    return resources.names("vision", "signal")
 
 
-def _student_logits(name: str, distilled: bool, job: Job) -> np.ndarray:
-    """Train the student, or take its logits from the cache."""
-    dataset, teacher, lam = resources.dataset(name), resources.teacher(name), LAM if distilled else 0.0
-    epochs = 40 if len(dataset.x_train) < 10_000 else 3
-    cause = (
-        repr((dataset.fingerprint, STUDENT, TEMPERATURE, lam, epochs)).encode() + teacher.train_logits.numpy().tobytes()
-    )
-    key = f"shown-student-{hashlib.blake2b(cause, digest_size=8).hexdigest()}"
-    kept = store.load(key)
-    if kept is not None and kept.get("logits", np.empty(0)).shape == tuple(teacher.test_logits.shape):
-        return kept["logits"]
+@functools.lru_cache(maxsize=4)
+def _kept(key: str) -> SoftView | None:
+    arrays = store.load(key)
+    try:
+        return None if arrays is None else SoftView(**arrays)
+    except TypeError:  # not what this version writes
+        return None
+
+
+def kept(name: str, distilled: bool) -> SoftView | None:
+    """Give the view as an earlier start of the server made it; None if there is none."""
+    key = _key(name, distilled)
+    return None if key is None else _kept(key)
+
+
+@functools.cache
+def _key(name: str, distilled: bool) -> str | None:
+    """Name the entry by all that it depends on: the code, and the package that the data come with."""
+    if name not in _PACKAGES:
+        return None
+    digest = hashlib.blake2b(importlib.metadata.version(_PACKAGES[name]).encode(), digest_size=8)
+    for path in [*sorted(Path(store.__file__).parent.glob("*.py")), Path(__file__)]:
+        digest.update(path.read_bytes())
+    return f"soft-view-{name}-{'distilled' if distilled else 'alone'}-{digest.hexdigest()}"
+
+
+def start(name: str, distilled: bool) -> Job:
+    """Make the view in the background: a teacher, from the cache or trained now, and a really trained student."""
+
+    def work(job: Job) -> SoftView:
+        view = _make(name, distilled, job)
+        if (key := _key(name, distilled)) is not None:
+            store.save(key, asdict(view))
+            _kept.cache_clear()
+        return view
+
+    return Job(work)
+
+
+def _make(name: str, distilled: bool, job: Job) -> SoftView:
+    from app_support import resources
+    from toolkit import training
+    from toolkit.losses import soft_targets
+
+    dataset = resources.dataset(name)
+    teacher = resources.teacher(name, job.report(f"Training the teacher on {name}", 0, 0.8), job.stop)
     student = training.train_student(
         dataset,
         student=STUDENT,
         temperature=TEMPERATURE,
-        lam=lam,
-        recipe=training.Recipe(epochs=epochs),
+        lam=LAM if distilled else 0.0,
+        recipe=training.Recipe(epochs=40 if len(dataset.x_train) < 10_000 else 3),
         teacher=teacher,
         progress=job.report(f"Training a student, {STUDENT}", 0.8),
         stop=job.stop,
     )
     if student.history.ending == "stop":
         raise Stopped
-    logits = training.predict(student.model, dataset.x_test).numpy()
-    store.save(key, {"logits": logits})
-    return logits
-
-
-def _view(name: str, distilled: bool, job: Job) -> SoftView:
-    dataset, teacher = resources.dataset(name), resources.teacher(name)
     at_one, at_four = (soft_targets(teacher.test_logits, temperature).numpy() for temperature in (1.0, 4.0))
     labels = dataset.y_test.numpy()
     right = at_one.argmax(1) == labels
@@ -92,23 +132,25 @@ def _view(name: str, distilled: bool, job: Job) -> SoftView:
     candidates = np.flatnonzero(sure if sure.any() else right)
     mistakes = np.flatnonzero(~right)
     return SoftView(
-        dataset.class_names,
-        dataset.provenance,
         dataset.x_test.numpy(),
         labels,
         teacher.test_logits.numpy(),
-        _student_logits(name, distilled, job),
+        training.predict(student.model, dataset.x_test).numpy(),
         confidence,
-        candidates[np.argsort(-second[candidates], kind="stable")][:20].tolist() or [0],
-        mistakes[np.argsort(-confidence[mistakes], kind="stable")].tolist(),
+        candidates[np.argsort(-second[candidates], kind="stable")][:20],
+        mistakes[np.argsort(-confidence[mistakes], kind="stable")],
+        np.array(dataset.class_names),
+        np.array(dataset.provenance),
+        np.array(resources.names("vision", "signal")),
     )
 
 
-def start(name: str, distilled: bool) -> Job:
-    """Prepare the view in the background: the teacher, from the cache or trained now, and a really trained student."""
+@functools.cache
+def import_meanwhile() -> None:
+    """Import what the other pages need while this one is looked at."""
 
-    def work(job: Job) -> SoftView:
-        resources.teacher(name, job.report(f"Training the teacher on {name}", 0, 0.8), job.stop)
-        return _view(name, distilled, job)
+    def work() -> None:
+        import app_support.charts
+        import app_support.controls  # noqa: F401
 
-    return Job(work)
+    threading.Thread(target=work, daemon=True).start()

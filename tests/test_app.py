@@ -1,0 +1,149 @@
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
+
+from app_support import controls, live_bars
+from toolkit import models, scenarios
+
+APP = Path(__file__).parent.parent / "app.py"
+PAGES = ("soft_targets", "distil", "surface")
+
+
+def open_page(page, **query):
+    at = AppTest.from_file(str(APP), default_timeout=60)
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.switch_page(f"app_pages/{page}.py")
+    return finished(at.run())
+
+
+def finished(at, seconds=90):
+    """Run again, as the page itself does, until nothing trains any more."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        names = [name for name in ("soft_job", "distil_job", "surface_job") if name in at.session_state]
+        jobs = [at.session_state[name] for name in names]
+        busy = [job for job in jobs if job.running]
+        if not busy:
+            return at.run()
+        busy[0].wait(1)
+    raise AssertionError("training did not end")
+
+
+def assert_whole(at):
+    assert not at.exception
+    assert not [error.value for error in at.error if "unforeseen" in error.value]
+    assert at.title
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_page_shows_something_before_anybody_touches_a_control(page):
+    at = open_page(page)
+    assert_whole(at)
+    assert not at.error
+    if page != "soft_targets":
+        assert at.subheader
+
+
+def test_the_title_of_soft_targets_is_made_from_the_data():
+    at = open_page("soft_targets")
+    assert at.title[0].value.startswith("The teacher is 9")
+    assert "What else does it know?" in at.title[0].value
+
+
+def test_quick_picks_change_the_example():
+    at = open_page("soft_targets")
+    first = at.number_input(key="example").value
+    next(button for button in at.button if button.label == "Teacher wrong").click().run()
+    assert_whole(at)
+    assert at.number_input(key="example").value != first
+    assert "What did it see?" in at.title[0].value
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_control_has_a_help_text(page):
+    at = open_page(page)
+    kinds = ("selectbox", "slider", "select_slider", "multiselect", "number_input", "button", "segmented_control")
+    widgets = [widget for kind in kinds for widget in at.get(kind)]
+    assert widgets
+    assert [widget.label for widget in widgets if not widget.proto.help] == []
+
+
+def test_a_link_restores_the_controls():
+    at = open_page(
+        "distil", scenario="few-labels", labels="3", t="2", lam="0.5", epochs="2", seeds="2", size="mlp-16", norm="l1"
+    )
+    assert_whole(at)
+    assert at.selectbox(key="scenario").value == "few-labels"
+    assert at.slider(key="labels").value == 3
+    assert at.select_slider(key="t").value == 2
+    assert (at.slider(key="lam").value, at.slider(key="epochs").value, at.slider(key="seeds").value) == (0.5, 2, 2)
+    assert at.selectbox(key="size").value == "mlp-16"
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("bad", ["-1", "nan", "1e999", "", "<script>", "99999999999999999999", "☃"])
+def test_bad_values_in_a_link_fall_back(page, bad):
+    names = {
+        "soft_targets": ("T", "example", "arm", "data"),
+        "distil": ("t", "lam", "penalty", "norm", "scenario", "size", "seeds", "task", "examples"),
+        "surface": ("temperatures", "lams", "cell_T", "cell_lam", "seeds", "examples"),
+    }[page]
+    at = open_page(page, **(dict.fromkeys(names, bad) | {"epochs": "1"}))
+    assert_whole(at)
+
+
+def test_the_slider_stop_nearest_to_a_link_is_taken():
+    assert live_bars.nearest_temperature("4.1") == 4
+    assert [live_bars.nearest_temperature(text) for text in (None, "x", "nan", "inf", "-3", "0")] == [4] * 6
+
+
+one_epoch = {
+    "task": st.sampled_from(["digits", "breast-cancer"]),
+    "scenario": st.sampled_from(scenarios.names()),
+    "labels": st.integers(1, 50),
+    "noise": st.sampled_from([0.0, 0.4, 0.9]),
+    "left_out": st.integers(0, 9),
+    "examples": st.integers(20, 2000),
+    "penalty": st.sampled_from(controls.PENALTIES),
+    "norm": st.sampled_from(["l1", "l2"]),
+    "size": st.sampled_from([name for name in models.names("student") if name != "cnn-16"]),
+    "seeds": st.integers(1, 3),
+    "epochs": st.just(1),
+}
+sampled = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+
+
+def train_with(page, button, values):
+    at = open_page(
+        page, **{name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in values.items()}
+    )
+    assert_whole(at)
+    if not at.button(key=button).disabled:
+        at.button(key=button).click()
+        finished(at.run())
+    assert_whole(at)
+
+
+@sampled
+@given(
+    st.fixed_dictionaries(
+        one_epoch | {"t": st.sampled_from([0.5, 1, 4, 20]), "lam": st.sampled_from([0.0, 0.05, 0.5, 1.0])}
+    )
+)
+def test_no_setting_of_distil_ends_in_a_traceback(values):
+    train_with("distil", "train", values)
+
+
+@sampled
+@given(
+    st.fixed_dictionaries(
+        one_epoch | {"cell_T": st.sampled_from(["1", "20", "7"]), "cell_lam": st.sampled_from(["0", "1", "x"])}
+    )
+)
+def test_no_setting_of_surface_ends_in_a_traceback(values):
+    train_with("surface", "train_surface", values | {"seeds": min(values["seeds"], 2)})
