@@ -1,26 +1,15 @@
 """Distil: train a student alone and a distilled one from the same seeds, and compare them."""
 
-import io
-
 import pandas as pd
 import streamlit as st
 
-from app_support import charts, controls
-from app_support.experiments import history_csv, results_csv, start_distil
+from app_support import charts, controls, exports
+from app_support.experiments import start_distil
 from app_support.look import percent
 from app_support.sentences import errors_as_sentences, follow
 
 TEMPERATURES = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
 AT_ONCE = 2e6  # work (see Task.work) that takes about a second: done on arrival, without being asked
-
-
-@st.cache_data(max_entries=10, show_spinner=False)
-def png(curves, teacher, title):
-    from toolkit import plots
-
-    buffer = io.BytesIO()
-    plots.accuracy_curves(curves, teacher=teacher, title=title).savefig(buffer, format="png")
-    return buffer.getvalue()
 
 
 runs = st.session_state.setdefault("runs", {})  # number → DistilRun
@@ -136,32 +125,24 @@ with picture, errors_as_sentences():
         named = {"student alone": run.alone, "distilled": run.distilled} | {
             f"run {n}": runs[n].distilled for n in overlay
         }
-        st.download_button(
+        title = run.verdict.split(":")[0]
+        exports.offer(
             "Results (CSV)",
-            results_csv(runs),
             "distil-results.csv",
-            "text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-            help="Every run, arm and seed with its settings, validation and test accuracy.",
+            lambda: exports.results_csv(runs),
+            "Every run, arm and seed with its settings, validation and test accuracy.",
         )
-        st.download_button(
+        exports.offer(
             "Curves (CSV)",
-            history_csv(runs),
             "distil-curves.csv",
-            "text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-            help="Validation accuracy of every run, arm, seed and epoch.",
+            lambda: exports.history_csv(runs),
+            "Validation accuracy of every run, arm, seed and epoch.",
         )
-        st.download_button(
+        exports.offer(
             "Figure (PNG)",
-            png(named, run.teacher_val, run.verdict.split(":")[0]),
             "distil.png",
-            "image/png",
-            icon=":material/download:",
-            on_click="ignore",
-            help="The picture above, drawn for print.",
+            lambda: exports.curves_png(named, run.teacher_val, title),
+            "The picture above, drawn for print.",
         )
     with st.expander(f"All runs ({len(runs)})", icon=":material/history:", expanded=len(runs) > 1):
         st.dataframe(

@@ -1,11 +1,9 @@
 """Surface: where in T × λ does the teacher help?"""
 
-import io
-
 import streamlit as st
 
-from app_support import charts, controls
-from app_support.experiments import start_surface, surface_csv
+from app_support import charts, controls, exports
+from app_support.experiments import start_surface
 from app_support.look import percent
 from app_support.sentences import errors_as_sentences
 from toolkit import metrics
@@ -32,15 +30,6 @@ def choose(label, key, values, help_text):
         del st.session_state[key]
     chosen = st.selectbox(label, options, key=key, bind="query-params", help=help_text)
     return None if chosen == BEST else options.index(chosen) - 1
-
-
-@st.cache_data(max_entries=10, show_spinner=False)
-def png(_result, chosen, stamp):
-    from toolkit import plots
-
-    buffer = io.BytesIO()
-    plots.surface(_result, chosen=chosen).savefig(buffer, format="png")
-    return buffer.getvalue()
 
 
 def show(result):
@@ -70,7 +59,6 @@ def show(result):
         f"{finding} *Hatched*: the 95 % interval of the difference holds zero. *Solid ring*: the cell that validation chose. "
         "*Dashed ring*: the cell below."
     )
-    st.session_state["surface_task_shown"] = st.session_state.get("surface_task")
     cell = metrics.confidence_interval(result.difference()[t, lam])
     alone = result.lams.index(0)
     st.subheader(
@@ -89,24 +77,17 @@ def show(result):
         alt=f"Validation accuracy per epoch at T = {result.temperatures[t]:g}, λ = {result.lams[lam]:g}: {metrics.in_points(cell)}",
     )
     with st.container(horizontal=True):
-        st.download_button(
+        exports.offer(
             "Surface (CSV)",
-            surface_csv(result),
             "surface.csv",
-            "text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-            help="Validation accuracy of every T, λ and seed, and its difference from the student alone.",
+            lambda: exports.surface_csv(result),
+            "Validation accuracy of every T, λ and seed, and its difference from the student alone.",
         )
-        stamp = (st.session_state.get("surface_number"), len(result.seeds))
-        st.download_button(
+        exports.offer(
             "Figure (PNG)",
-            png(result, (t, lam), stamp),
             "surface.png",
-            "image/png",
-            icon=":material/download:",
-            on_click="ignore",
-            help="The surface, drawn for print, with the number in each cell.",
+            lambda: exports.surface_png(result, (t, lam)),
+            "The surface, drawn for print, with the number in each cell.",
         )
 
 
@@ -158,7 +139,6 @@ with heading:
         ) or (job is None and ready and at_once):
             job = st.session_state.surface_job = start_surface(task, temperatures, lams)
             st.session_state.surface_task = wanted
-            st.session_state.surface_number = st.session_state.get("surface_number", 0) + 1
             st.rerun()
         if busy and st.button(
             "Stop", icon=":material/stop:", key="stop_surface", help="Stop within one batch. Finished seeds stay."

@@ -1,10 +1,9 @@
 """The experiments behind the pages *Distil* and *Surface*: what is asked for, how it is trained, what came out."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from app_support import resources
 from app_support.jobs import Job, Stopped
@@ -188,60 +187,3 @@ def start_surface(task: Task, temperatures: Sequence[float], lams: Sequence[floa
         return job.interim
 
     return Job(work)
-
-
-# ---- Tables for downloads ------------------------------------------------------------------------------------
-
-
-def _settings(run: DistilRun) -> dict[str, object]:
-    settings = asdict(run.task)
-    settings["parameter"] = "; ".join(f"{name} = {value:g}" for name, value in run.task.parameter)
-    return settings | {"temperature": run.temperature, "lam": run.lam}
-
-
-def results_csv(runs: dict[int, DistilRun]) -> str:
-    """One row per run, arm and seed: validation accuracy after the last epoch, and test accuracy."""
-    rows = [
-        {
-            "run": number,
-            **_settings(run),
-            "arm": arm,
-            "seed": seed,
-            "val_accuracy": history[seed, -1],
-            "test_accuracy": test[seed],
-        }
-        for number, run in runs.items()
-        for arm, history, test in (
-            ("alone", run.alone, run.alone_test),
-            ("distilled", run.distilled, run.distilled_test),
-        )
-        for seed in range(len(test))
-    ]
-    return pd.DataFrame(rows).to_csv(index=False)
-
-
-def history_csv(runs: dict[int, DistilRun]) -> str:
-    """One row per run, arm, seed and epoch: validation accuracy."""
-    rows = [
-        {"run": number, "arm": arm, "seed": seed, "epoch": epoch + 1, "val_accuracy": history[seed, epoch]}
-        for number, run in runs.items()
-        for arm, history in (("alone", run.alone), ("distilled", run.distilled))
-        for seed, epoch in np.ndindex(*history.shape)
-    ]
-    return pd.DataFrame(rows).to_csv(index=False)
-
-
-def surface_csv(result: GridResult) -> str:
-    """One row per T, λ and seed: validation accuracy, and its difference from the student alone."""
-    difference = result.difference()
-    rows = [
-        {
-            "temperature": result.temperatures[t],
-            "lam": result.lams[lam],
-            "seed": result.seeds[seed],
-            "val_accuracy": result.val_accuracy[t, lam, seed],
-            "difference_from_alone": difference[t, lam, seed],
-        }
-        for t, lam, seed in np.ndindex(*difference.shape)
-    ]
-    return pd.DataFrame(rows).to_csv(index=False)

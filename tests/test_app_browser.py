@@ -138,6 +138,9 @@ def test_distil_trains_and_says_what_happened(page):
     with page.expect_download() as download:
         page.get_by_role("button", name="Results (CSV)").click()
     assert download.value.path().read_text().startswith("run,dataset,scenario")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Figure (PNG)").click()
+    assert download.value.path().read_bytes().startswith(b"\x89PNG")
 
 
 def test_stop_stops_a_long_run(page):

@@ -4,7 +4,7 @@ import io
 import numpy as np
 import pytest
 
-from app_support import charts, experiments, look
+from app_support import charts, experiments, exports, look
 from app_support.experiments import DistilRun, Task
 from toolkit import plots
 
@@ -39,7 +39,7 @@ def rows(text):
 
 
 def test_downloaded_results_are_the_numbers_of_the_run(run):
-    table = rows(experiments.results_csv({7: run}))
+    table = rows(exports.results_csv({7: run}))
     assert {row["run"] for row in table} == {"7"}
     for arm, history, test in (("alone", run.alone, run.alone_test), ("distilled", run.distilled, run.distilled_test)):
         mine = [row for row in table if row["arm"] == arm]
@@ -48,7 +48,7 @@ def test_downloaded_results_are_the_numbers_of_the_run(run):
 
 
 def test_downloaded_curves_are_the_numbers_of_the_run(run):
-    table = rows(experiments.history_csv({1: run}))
+    table = rows(exports.history_csv({1: run}))
     assert len(table) == 2 * 3 * 2
     for row in table:
         history = run.alone if row["arm"] == "alone" else run.distilled
@@ -56,7 +56,7 @@ def test_downloaded_curves_are_the_numbers_of_the_run(run):
 
 
 def test_downloaded_surface_is_the_numbers_of_the_result(surface):
-    table = rows(experiments.surface_csv(surface))
+    table = rows(exports.surface_csv(surface))
     assert surface.lams == (0.0, 0.5, 1.0)  # the student alone is always among them
     assert surface.seeds == (0, 1, 2)
     for row, value, difference in zip(table, surface.val_accuracy.ravel(), surface.difference().ravel(), strict=True):
@@ -103,3 +103,8 @@ def test_a_stopped_run_claims_nothing():
 
 def test_the_app_has_the_colours_of_lessons_and_exports():
     assert (look.TEACHER, look.ALONE, look.DISTILLED) == (plots.TEACHER, plots.ALONE, plots.DISTILLED)
+
+
+def test_figures_are_drawn_for_print(run, surface):
+    for png in (exports.curves_png({"distilled": run.distilled}, 0.99, "Title"), exports.surface_png(surface, (0, 1))):
+        assert png.startswith(b"\x89PNG")
