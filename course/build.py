@@ -72,6 +72,7 @@ def from_source(path: Path) -> NotebookNode:
     seen: set[str] = set()
     for number, cell in enumerate(notebook.cells, 1):
         name = cell.metadata.pop("title", None)
+        cell.metadata.pop("lines_to_next_cell", None)  # blank lines in the source are none of a notebook's business
         cell.id = cell.metadata.get("nbgrader", {}).get("grade_id", name)
         if not cell.id or not re.fullmatch(r"[a-z0-9-]{1,64}", cell.id):
             raise ValueError(f"{path.name}: cell {number} needs a name of a-z, 0-9 and -; it has {cell.id!r}")
@@ -109,6 +110,7 @@ def execute(notebook: NotebookNode, folder: Path) -> NotebookNode:
         resources={"metadata": {"path": str(folder)}},
         record_timing=False,
         store_widget_state=False,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # it warns that it listens on this machine's own ports
     )
     with _environment():
         return client.execute()

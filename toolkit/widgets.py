@@ -35,7 +35,11 @@ class Panel(ipywidgets.VBox):
 
     def _repr_mimebundle_(self, **options: object) -> object:
         bundle = super()._repr_mimebundle_(**options)
-        return bundle and {**bundle, "text/plain": type(self).__name__, "image/png": base64.b64encode(self._first).decode()}
+        return bundle and {
+            **bundle,
+            "text/plain": type(self).__name__,
+            "image/png": base64.b64encode(self._first).decode(),
+        }
 
 
 def temperature_slider(

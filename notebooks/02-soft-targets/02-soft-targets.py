@@ -51,6 +51,7 @@ from toolkit import data, plots, training, widgets
 # Logits may have any number of axes; the classes run along the last one. They may be as large as ±10,000, and your
 # function must leave them as they are.
 
+
 # %% nbgrader={"grade": false, "grade_id": "softmax-with-temperature", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def softmax_with_temperature(logits, temperature):
     """Turn logits of shape (..., classes) into probabilities of the same shape, at a temperature above 0."""
@@ -71,7 +72,8 @@ for shape, dtype in (((5, 7), torch.float32), ((1, 3), torch.float64), ((2, 3, 4
     with checks.without_toolkit("softmax_with_temperature"):
         answer = softmax_with_temperature(fresh, 3.0)
         extreme = softmax_with_temperature(fresh.sign() * 1e4, 1.0)
-    assert type(answer) is torch.Tensor and type(extreme) is torch.Tensor
+    assert type(answer) is torch.Tensor
+    assert type(extreme) is torch.Tensor
     torch.testing.assert_close(answer, expected, check_dtype=False, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(extreme, F.softmax(fresh.sign() * 1e4, dim=-1), check_dtype=False)
     assert torch.equal(fresh, kept)
@@ -121,6 +123,7 @@ assert softmax_with_temperature(large, 1.0).isfinite().all()
 #
 # **Predict**: does entropy rise or fall with T?
 
+
 # %% nbgrader={"grade": false, "grade_id": "entropy", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def entropy(probabilities):
     """Entropy in nats of probabilities of shape (..., classes): one value per row, shape (...)."""
@@ -139,7 +142,8 @@ for shape, dtype in (((5, 7), torch.float32), ((1, 3), torch.float64), ((2, 3, 4
     fresh /= fresh.sum(-1, keepdim=True)
     with checks.without_toolkit("entropy"):
         answer = entropy(fresh)
-    assert type(answer) is torch.Tensor and answer.shape == fresh.shape[:-1]
+    assert type(answer) is torch.Tensor
+    assert answer.shape == fresh.shape[:-1]
     torch.testing.assert_close(answer, torch.special.entr(fresh).sum(-1), check_dtype=False, rtol=1e-3, atol=1e-4)
 ### END HIDDEN TESTS
 
@@ -188,13 +192,13 @@ print(f"test digit {example}: the teacher is {sure[example, label]:.1%} sure tha
 assert sure[example, label] > 0.99
 
 # %% rich-example-figure tags=["nbval-ignore-output"]
-plots.soft_target_bars(
-    teacher.test_logits[example], digits.class_names, temperatures=(1, 4), label=label, image=image
-)
+plots.soft_target_bars(teacher.test_logits[example], digits.class_names, temperatures=(1, 4), label=label, image=image)
 
 # %% rich-example-claims tags=["nbval-ignore-output"]
 wrong = warm[example].topk(2).indices[1].item()
-print(f"the most likely wrong class is {wrong}: {sure[example, wrong]:.2%} at T = 1, {warm[example, wrong]:.0%} at T = 4")
+print(
+    f"the most likely wrong class is {wrong}: {sure[example, wrong]:.2%} at T = 1, {warm[example, wrong]:.0%} at T = 4"
+)
 assert sure[example, wrong] < 0.01, "invisible at T = 1"
 assert warm[example, wrong] > 0.1, "a second digit appears at T = 4"
 

@@ -19,6 +19,8 @@
 # Under each function that you write, a check says what is wrong. `checks.hint("soft_loss")` gives one hint at a time.
 
 # %% nbgrader={"grade": false, "grade_id": "set-up", "locked": true, "schema_version": 3, "solution": false, "task": false}
+import warnings
+
 import torch
 import torch.nn.functional as F
 
@@ -52,6 +54,7 @@ from toolkit import data, losses, models, training
 # where both are the same, and never negative. *Sum over the classes, average over the batch*, times T². The teacher is a
 # given: no gradient may reach its logits.
 
+
 # %% nbgrader={"grade": false, "grade_id": "soft-loss", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def soft_loss(student_logits, teacher_logits, temperature):
     """T²·KL(teacher ‖ student) as one number; logits of shape (batch, classes), up to ±10,000."""
@@ -73,7 +76,9 @@ for batch, dtype in ((6, torch.float32), (1, torch.float64)):
     with checks.without_toolkit("soft_loss"):
         answer = soft_loss(student, teacher_z, 3.0)
         extreme = soft_loss(student.sign() * 1e4, -student.sign() * 1e4, 2.0)
-    assert type(answer) is torch.Tensor and answer.shape == () and bool(extreme.isfinite())
+    assert type(answer) is torch.Tensor
+    assert answer.shape == ()
+    assert bool(extreme.isfinite())
     torch.testing.assert_close(answer, expected, check_dtype=False, rtol=1e-4, atol=1e-4)
     gradients = torch.autograd.grad(answer, (student, teacher_z), allow_unused=True)
     wanted = torch.autograd.grad(expected, student)[0]
@@ -108,7 +113,9 @@ shrinks = without_factor[1] / without_factor[20]
 print(f"Without T², the gradient at T = 20 is {shrinks:.0f} times smaller than at T = 1.")
 assert shrinks > 30
 warm = [with_factor[temperature] for temperature in (4, 8, 20)]
-print(f"With T², the largest and the smallest between T = 4 and T = 20 differ by a factor of {max(warm) / min(warm):.1f}.")
+print(
+    f"With T², the largest and the smallest between T = 4 and T = 20 differ by a factor of {max(warm) / min(warm):.1f}."
+)
 assert max(warm) < 2 * min(warm)
 assert with_factor[20] > with_factor[1], "it does not vanish"
 
@@ -124,7 +131,9 @@ hot = 1000.0
 (gradient,) = torch.autograd.grad(soft_loss(student_z.double(), teacher_z.double(), hot), student_z)
 centred = [z - z.mean(-1, keepdim=True) for z in (student_z.detach(), teacher_z)]
 limit = (centred[0] - centred[1]) / digits.classes / len(images)
-print(f"largest difference from the limit: {(gradient - limit).abs().max() / limit.abs().max():.1%} of the largest entry")
+print(
+    f"largest difference from the limit: {(gradient - limit).abs().max() / limit.abs().max():.1%} of the largest entry"
+)
 assert (gradient - limit).abs().max() < 0.05 * limit.abs().max()
 
 # %% mean-trap-intro [markdown]
@@ -137,20 +146,22 @@ assert (gradient - limit).abs().max() < 0.05 * limit.abs().max()
 generator = torch.Generator().manual_seed(0)
 log_student, teacher_p = (torch.randn(64, 10, generator=generator) for _ in range(2))
 log_student, teacher_p = F.log_softmax(log_student, -1), F.softmax(teacher_p, -1)
-mean = F.kl_div(log_student, teacher_p, reduction="mean")
+with warnings.catch_warnings(action="ignore"):  # PyTorch does warn; a busy notebook hides it
+    mean = F.kl_div(log_student, teacher_p, reduction="mean")
 batchmean = F.kl_div(log_student, teacher_p, reduction="batchmean")
 print(f"batchmean / mean = {batchmean / mean:.3f}")
 torch.testing.assert_close(batchmean, 10 * mean)
 
 # %% mean-trap-explained [markdown]
 # `"mean"` divides by *every* number, those of the classes too, so that the soft part loses a factor equal to the number
-# of classes, and λ = 0.9 no longer means 0.9. PyTorch warns about it; notebooks hide warnings.
+# of classes, and λ = 0.9 no longer means 0.9.
 
 # %% mixed-task [markdown]
 # ## Both parts together
 #
 # λ is the share of the *soft* part. (Some libraries weigh the hard part instead: read before you compare.) Build on your
 # `soft_loss`.
+
 
 # %% nbgrader={"grade": false, "grade_id": "distillation-loss", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def distillation_loss(student_logits, teacher_logits, labels, temperature, lam):
@@ -173,7 +184,8 @@ for batch, dtype in ((6, torch.float32), (1, torch.float64)):
         expected = (1 - share) * F.cross_entropy(one, y) + share * soft
         with checks.without_toolkit("distillation_loss"):
             answer = distillation_loss(one, other, y, 3.0, share)
-        assert type(answer) is torch.Tensor and answer.shape == ()
+        assert type(answer) is torch.Tensor
+        assert answer.shape == ()
         torch.testing.assert_close(answer, expected, check_dtype=False, rtol=1e-4, atol=1e-4)
         gradients = torch.autograd.grad(answer, (one, other), retain_graph=True, allow_unused=True)
         wanted = torch.autograd.grad(expected, one, retain_graph=True)[0]
@@ -197,6 +209,7 @@ for lam in (0.0, 0.5, 1.0):
 # The article that this course grew from gives $L_{total} = L_{ce} + \lambda L_f$. Its λ weighs $L_f$, a penalty on the
 # student's *weights*: the sum of their absolute values (L1) or of their squares (L2). That is not the λ above, so we call
 # it $\lambda_f$, in code `penalty_weight`.
+
 
 # %% nbgrader={"grade": false, "grade_id": "total-loss", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def total_loss(cross_entropy, penalty, penalty_weight):

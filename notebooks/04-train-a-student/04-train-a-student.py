@@ -32,12 +32,24 @@ from toolkit.grid import train_grid
 #
 # The article describes distillation in four steps: (1) train a teacher and let it produce soft targets; (2) train the
 # student on them and update its weights; (3) compute the distillation loss and minimise it; (4) repeat 2 and 3 until the
-# student is as good as wanted. We take them in this order.
+# student is as good as wanted. We take them in this order, on digits of which most have *no label*.
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "prediction", "locked": false, "points": 1, "schema_version": 3, "solution": true, "task": false}
+# **Your prediction**: a student gets five labels for each of ten classes, and many images without any. Which share of
+# unseen digits will it get right after training on the labels alone? And which, if a good teacher tells it what it thinks
+# of every image, the unlabelled ones too? Give your reason.
+#
+# <!-- BEGIN SOLUTION -->
+# Fifty labels are few, so that perhaps four of five are right. The teacher comments on all images, so the student learns
+# from many more examples and should come near to the teacher, as far as its size allows.
+# <!-- END SOLUTION -->
 
 # %% teacher tags=["nbval-ignore-output"]
 digits = data.load("digits")
 teacher = training.train_teacher(digits)
-print(f"teacher {teacher.name}: {models.count_parameters(teacher.model):,} parameters, {teacher.val_accuracy:.1%} right")
+print(
+    f"teacher {teacher.name}: {models.count_parameters(teacher.model):,} parameters, {teacher.val_accuracy:.1%} right"
+)
 assert teacher.val_accuracy > 0.97
 
 # %% mode-question [markdown]
@@ -64,6 +76,7 @@ assert agreement[True] < 0.95
 # A student of such a teacher would learn noise. And PyTorch would remember how each logit came about, at the cost of
 # memory, so that a careless optimizer could change the teacher.
 
+
 # %% nbgrader={"grade": false, "grade_id": "teacher-logits", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def teacher_logits(teacher, x):
     """The logits of a module ``teacher`` for examples x (batch, ...): in eval mode, without a graph."""
@@ -84,7 +97,8 @@ for batch, dtype in ((8, torch.float32), (1, torch.float64)):
     network.train()
     with checks.without_toolkit("teacher_logits"):
         answer = teacher_logits(network, fresh)
-    assert type(answer) is torch.Tensor and not answer.requires_grad
+    assert type(answer) is torch.Tensor
+    assert not answer.requires_grad
     torch.testing.assert_close(answer, expected)
     assert network[1].num_batches_tracked == 0
 ### END HIDDEN TESTS
@@ -111,6 +125,7 @@ torch.testing.assert_close(soft_target_logits, teacher.train_logits[transfer.ind
 # The loss is that of lesson 03. The toolkit has it as
 # `losses.distillation_loss(student_logits, teacher_logits, labels, temperature=…, lam=…)`; it also knows what to do with
 # unlabelled examples (they count in the soft part only).
+
 
 # %% nbgrader={"grade": false, "grade_id": "train-step", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def train_step(student, optimizer, x, labels, soft_target_logits, temperature, lam):
@@ -144,7 +159,8 @@ for batch, dtype in ((8, torch.float32), (1, torch.float64)):
                 weight -= 0.1 * gradient
         network.eval()
         answer = train_step(network, optimizer, x, y, soft, 2.0, 0.7)
-        assert type(answer) is float and network.training
+        assert type(answer) is float
+        assert network.training
         assert abs(answer - expected.item()) < 1e-3
         torch.testing.assert_close(network.weight, reference.weight, rtol=1e-3, atol=1e-4)
 ### END HIDDEN TESTS
@@ -153,7 +169,8 @@ for batch, dtype in ((8, torch.float32), (1, torch.float64)):
 # ## Step 4: repeat until the target is reached
 #
 # A target needs data that the student does not train on: the *validation* part. We want 92 % of it right, within 40
-# epochs. **Predict**: will labels alone (λ = 0) get there? Will the student with soft targets (λ = 0.9)?
+# epochs. You made a prediction for labels alone (λ = 0) and for soft targets (λ = 0.9): which of the two will get there?
+
 
 # %% repeat
 def train_until(target, lam, epochs=40, temperature=4.0):
@@ -163,7 +180,9 @@ def train_until(target, lam, epochs=40, temperature=4.0):
     order = torch.Generator().manual_seed(0)
     while len(history) < epochs and max(history, default=0) < target:
         for batch in torch.randperm(len(images), generator=order).split(64):
-            train_step(student, optimizer, images[batch], transfer.labels[batch], soft_target_logits[batch], temperature, lam)
+            train_step(
+                student, optimizer, images[batch], transfer.labels[batch], soft_target_logits[batch], temperature, lam
+            )
         history.append(metrics.accuracy(teacher_logits(student, digits.x_val), digits.y_val))
     return student, history
 
