@@ -150,7 +150,7 @@ with heading:
 
 with picture:
 
-    @st.fragment(run_every=0.5 if busy else None)
+    @st.fragment(run_every=0.8 if busy else None)
     def follow_surface():
         with errors_as_sentences():
             if job.running:

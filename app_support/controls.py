@@ -126,7 +126,7 @@ def cost(dataset_name: str) -> tuple[str, int, int]:
     student = st.selectbox(
         "Student",
         names,
-        index=names.index("mlp-128"),
+        index=names.index("mlp-64"),
         key="size",
         bind="query-params",
         help="mlp-32: one hidden layer of 32. cnn-8: convolutions of 8 channels, slower to train.",
