@@ -49,7 +49,7 @@ def show(result):
     difference = metrics.confidence_interval(result.difference())
     clear = int((~difference.holds_zero).sum())
     finding = (
-        f"With {len(result.seeds)} {'seed' if len(result.seeds) == 1 else 'seeds'}, {clear} of {difference.mean.size} cells differ measurably from the student alone; "
+        f"With {len(result.seeds)} {'seed' if len(result.seeds) == 1 else 'seeds'}, {clear} of {difference.mean.size - len(result.temperatures)} cells with λ above 0 differ measurably from the student alone; "
         f"validation chose T = {result.temperatures[best[0]]:g}, λ = {result.lams[best[1]]:g}."
     )
     st.altair_chart(
