@@ -21,7 +21,7 @@ class Incorrect(Feedback):
     """The answer is wrong; the message names the wrong behaviour."""
 
     def __init__(self, name: str, behaviour: str, case: str = "", expected: Any = None, actual: Any = None):
-        lines = [f"✗ {name}: not right yet.", behaviour[:1].upper() + behaviour[1:] + "." * (behaviour[-1] not in "?.")]
+        lines = [f"✗ {name}: not right yet.", _sentence(behaviour)]
         if case:
             lines += [f"    case      {case}", f"    expected  {shown(expected)}", f"    yours     {shown(actual)}"]
         lines.append(f'Stuck? checks.hint("{name}") gives one hint at a time.')
@@ -138,3 +138,9 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         return "nan" if math.isnan(value) else f"{value:.4f}"
     return str(value)
+
+
+def _sentence(text: str) -> str:
+    """Begin with a capital letter (but λ stays λ) and end with a full stop."""
+    first = text[0].upper() if text[0].isascii() else text[0]
+    return first + text[1:] + ("" if text.endswith(("?", ".")) else ".")

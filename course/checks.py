@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from types import CodeType
 from typing import Any
 
-from course import diagnoses
 from course.answers import Answer, Feedback, Incorrect, NotAttempted, report_use
+from course.tasks import TASKS
 
 __all__ = ["Feedback", "Incorrect", "NotAttempted", "check", "hint", "names", "without_toolkit"]
 
@@ -21,7 +21,7 @@ _hints_given: dict[str, int] = {}
 
 def names() -> list[str]:
     """List the graded functions."""
-    return list(diagnoses.TASKS)
+    return list(TASKS)
 
 
 def check(answer: Callable[..., Any], name: str | None = None) -> None:
@@ -45,14 +45,14 @@ def check(answer: Callable[..., Any], name: str | None = None) -> None:
         raise ValueError(f"check needs the function itself, as in checks.check(entropy), not {type(answer).__name__}")
     name = _known(name or str(getattr(answer, "__name__", "?")))
     with without_toolkit(name):
-        diagnoses.TASKS[name].diagnose(Answer(name, answer))
+        TASKS[name].diagnose(Answer(name, answer))
     print(f"✓ {name}: correct.")
 
 
 def hint(name: str | Callable[..., Any]) -> None:
     """Print the next hint for a graded function, given by its name or itself."""
     name = _known(name if isinstance(name, str) else getattr(name, "__name__", "?"))
-    hints = diagnoses.TASKS[name].hints
+    hints = TASKS[name].hints
     number = _hints_given.get(name, 0)
     if number == len(hints):
         print(f"{name}: that were all {len(hints)} hints; the last one again.")
@@ -68,7 +68,7 @@ def without_toolkit(name: str) -> Iterator[None]:
     Their code is swapped, not their name, so that an answer that imported one earlier reaches the same wall. An answer
     that hides the exception is refused at the end.
     """
-    task = diagnoses.TASKS[_known(name)]
+    task = TASKS[_known(name)]
     used: list[str] = []
     swapped: list[tuple[Any, CodeType]] = []
     try:
@@ -97,6 +97,6 @@ def _wall(*_: Any, **__: Any) -> None:  # its code runs in the globals of the fu
 
 
 def _known(name: str) -> str:
-    if name not in diagnoses.TASKS:
-        raise ValueError(f"there is no check for {name!r}; graded functions are {', '.join(diagnoses.TASKS)}")
+    if name not in TASKS:
+        raise ValueError(f"there is no check for {name!r}; graded functions are {', '.join(TASKS)}")
     return name

@@ -129,7 +129,7 @@ wrong(name, "divided by the number of classes")(
     lambda s, z, t: t**2
     * F.kl_div((s / t).log_softmax(1), softmax(z.detach() / t, 1), reduction="none").mean()
 )  # fmt: skip
-wrong(name, "is T² missing?; and it is also divided")(lambda s, z, t: kl(z, s, t).mean() / s.shape[1])
+wrong(name, "is T² missing? And it is also divided")(lambda s, z, t: kl(z, s, t).mean() / s.shape[1])
 wrong(name, "summed over the batch")(lambda s, z, t: t**2 * kl(z, s, t).sum())
 wrong(name, "student's logits are not divided by T")(lambda s, z, t: t**2 * kl(z / t, s, 1).mean())
 wrong(name, "teacher's logits are not divided by T")(lambda s, z, t: t**2 * kl(z, s / t, 1).mean())

@@ -57,7 +57,7 @@ def softmax_with_temperature(logits, temperature):
     """Turn logits of shape (..., classes) into probabilities of the same shape, at a temperature above 0."""
     ### BEGIN SOLUTION
     tempered = logits / temperature
-    highest = tempered.max(dim=-1, keepdim=True).values  # changes no probability, and keeps exp small
+    highest = tempered.max(dim=-1, keepdim=True).values  # subtracting it changes no probability
     weights = (tempered - highest).exp()
     return weights / weights.sum(dim=-1, keepdim=True)
     ### END SOLUTION
@@ -66,7 +66,7 @@ def softmax_with_temperature(logits, temperature):
 # %% nbgrader={"grade": true, "grade_id": "check-softmax-with-temperature", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 checks.check(softmax_with_temperature)
 ### BEGIN HIDDEN TESTS
-for shape, dtype in (((5, 7), torch.float32), ((1, 3), torch.float64), ((2, 3, 4), torch.float64)):
+for shape, dtype in (((5, 7), torch.float32), ((1, 3), torch.double), ((2, 3, 4), torch.double)):
     fresh = 4 * torch.randn(shape, dtype=dtype)
     kept, expected = fresh.clone(), F.softmax(fresh / 3, dim=-1)
     with checks.without_toolkit("softmax_with_temperature"):
@@ -93,7 +93,9 @@ for temperature in (1, 2, 4, 8, 1000):
 # towards one share each (*uniform*), low T towards all or nothing.
 
 # %% three-classes-claims
-tempered = torch.stack([softmax_with_temperature(logits, temperature) for temperature in (0.1, 1, 8, 1000)])
+tempered = torch.stack(
+    [softmax_with_temperature(logits, temperature) for temperature in (0.1, 1, 8, 1000)]
+)
 assert (tempered.argmax(-1) == 0).all(), "no temperature changes the order"
 assert 0.40 < tempered[2, 0] < 0.50, "a little under half at T = 8"
 assert (tempered[3] - 1 / 3).abs().max() < 0.01, "uniform in the limit"
@@ -136,7 +138,7 @@ def entropy(probabilities):
 # %% nbgrader={"grade": true, "grade_id": "check-entropy", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 checks.check(entropy)
 ### BEGIN HIDDEN TESTS
-for shape, dtype in (((5, 7), torch.float32), ((1, 3), torch.float64), ((2, 3, 4), torch.float64)):
+for shape, dtype in (((5, 7), torch.float32), ((1, 3), torch.double), ((2, 3, 4), torch.double)):
     fresh = F.softmax(3 * torch.randn(shape, dtype=dtype), dim=-1)
     fresh[..., 0] = 0
     fresh /= fresh.sum(-1, keepdim=True)
@@ -144,7 +146,9 @@ for shape, dtype in (((5, 7), torch.float32), ((1, 3), torch.float64), ((2, 3, 4
         answer = entropy(fresh)
     assert type(answer) is torch.Tensor
     assert answer.shape == fresh.shape[:-1]
-    torch.testing.assert_close(answer, torch.special.entr(fresh).sum(-1), check_dtype=False, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        answer, torch.special.entr(fresh).sum(-1), check_dtype=False, rtol=1e-3, atol=1e-4
+    )
 ### END HIDDEN TESTS
 
 # %% teacher-intro [markdown]
@@ -158,17 +162,18 @@ digits = data.load("digits")
 teacher = training.train_teacher(digits)
 print(f"{teacher.name}: {teacher.test_accuracy:.1%} of the test digits are right")
 assert teacher.test_accuracy > 0.97
+assert sum(map(len, (digits.y_train, digits.y_val, digits.y_test))) == 1797
 
 # %% entropy-by-temperature tags=["nbval-ignore-output"]
-mean_entropy = {}
+mean_entropy, most = {}, math.log(digits.classes)
 for temperature in (1, 2, 4, 8, 20):
     p = softmax_with_temperature(teacher.test_logits, temperature)
     mean_entropy[temperature] = entropy(p).mean().item()
-    print(f"T = {temperature:2}: {mean_entropy[temperature]:.3f} nats of at most {math.log(digits.classes):.3f}")
+    print(f"T = {temperature:2}: {mean_entropy[temperature]:.3f} nats of at most {most:.3f}")
 rising = list(mean_entropy.values())
 assert rising == sorted(rising), "entropy rises with T"
 assert rising[0] < 0.1, "at T = 1 the teacher hardly hesitates"
-assert rising[-1] > 0.8 * math.log(digits.classes), "at T = 20 it is not far from uniform"
+assert rising[-1] > 0.8 * most, "at T = 20 it is not far from uniform"
 
 # %% entropy-explained [markdown]
 # At T = 1 the teacher is so sure that its probabilities are hardly more than the label itself. A student could learn
@@ -188,30 +193,33 @@ second_share = warm.topk(2, dim=-1).values[:, 1]
 candidates = (sure.argmax(-1) == digits.y_test) & (sure.amax(-1) > 0.99)
 example = torch.where(candidates, second_share, torch.zeros_like(second_share)).argmax().item()
 image, label = digits.x_test[example], digits.y_test[example].item()
-print(f"test digit {example}: the teacher is {sure[example, label]:.1%} sure that it is a {label}")
+print(f"test digit {example}: the teacher is {sure[example, label]:.1%} sure of a {label}")
 assert sure[example, label] > 0.99
 
 # %% rich-example-figure tags=["nbval-ignore-output"]
-plots.soft_target_bars(teacher.test_logits[example], digits.class_names, temperatures=(1, 4), label=label, image=image)
+plots.soft_target_bars(
+    teacher.test_logits[example], digits.class_names, temperatures=(1, 4), label=label, image=image
+)
 
 # %% rich-example-claims tags=["nbval-ignore-output"]
 wrong = warm[example].topk(2).indices[1].item()
-print(
-    f"the most likely wrong class is {wrong}: {sure[example, wrong]:.2%} at T = 1, {warm[example, wrong]:.0%} at T = 4"
-)
-assert sure[example, wrong] < 0.01, "invisible at T = 1"
-assert warm[example, wrong] > 0.1, "a second digit appears at T = 4"
+cold_share, warm_share = sure[example, wrong], warm[example, wrong]
+print(f"the likeliest wrong class is {wrong}: {cold_share:.2%} at T = 1, {warm_share:.0%} at T = 4")
+assert cold_share < 0.01, "invisible at T = 1"
+assert warm_share > 0.1, "a second digit appears at T = 4"
 
 # %% dark-knowledge-explained [markdown]
 # The label says "this, and nothing else". The teacher adds what else it might have been, and how much less it resembles
-# all the rest. It learned this from thousands of other images, and a student gets it with every single example. Hinton,
+# all the rest. It learned this from all the other images, and a student gets it with every single example. Hinton,
 # Vinyals and Dean (2015) call it *dark knowledge*, since at T = 1 nobody sees it.
 
 # %% slider-intro [markdown]
 # **Play**: drag T. From where on would *you* have guessed the second digit?
 
 # %% slider tags=["nbval-ignore-output"]
-widgets.temperature_slider(teacher.test_logits[example], digits.class_names, label=label, image=image)
+widgets.temperature_slider(
+    teacher.test_logits[example], digits.class_names, label=label, image=image
+)
 
 # %% families-intro [markdown]
 # One example may be an accident. Averaged over all test images of a class, which other digit does the teacher think of?
@@ -221,7 +229,7 @@ for digit in range(digits.classes):
     share = warm[digits.y_test == digit].mean(0)
     share[digit] = 0
     print(f"a {digit} most resembles a {share.argmax()}, with {share.max():.1%}")
-    assert share.max() > 1.5 * share.sum() / (digits.classes - 1), "far from an even spread over the wrong classes"
+    assert share.max() > 1.5 * share.sum() / (digits.classes - 1), "not spread evenly"
 
 # %% pitfalls [markdown]
 # ## What could go wrong

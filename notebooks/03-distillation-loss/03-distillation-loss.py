@@ -106,16 +106,15 @@ for temperature in (1, 2, 4, 8, 20):
     (gradient,) = torch.autograd.grad(loss, student_z)
     with_factor[temperature] = gradient.norm().item()
     without_factor[temperature] = gradient.norm().item() / temperature**2
-    print(f"T = {temperature:2}: with T² {with_factor[temperature]:.3f}, without {without_factor[temperature]:.4f}")
+    with_it, without_it = with_factor[temperature], without_factor[temperature]
+    print(f"T = {temperature:2}: with T² {with_it:.3f}, without {without_it:.4f}")
 
 # %% gradient-claims tags=["nbval-ignore-output"]
 shrinks = without_factor[1] / without_factor[20]
 print(f"Without T², the gradient at T = 20 is {shrinks:.0f} times smaller than at T = 1.")
 assert shrinks > 30
 warm = [with_factor[temperature] for temperature in (4, 8, 20)]
-print(
-    f"With T², the largest and the smallest between T = 4 and T = 20 differ by a factor of {max(warm) / min(warm):.1f}."
-)
+print(f"With T², those from T = 4 to T = 20 differ by a factor of {max(warm) / min(warm):.1f}.")
 assert max(warm) < 2 * min(warm)
 assert with_factor[20] > with_factor[1], "it does not vanish"
 
@@ -131,10 +130,9 @@ hot = 1000.0
 (gradient,) = torch.autograd.grad(soft_loss(student_z.double(), teacher_z.double(), hot), student_z)
 centred = [z - z.mean(-1, keepdim=True) for z in (student_z.detach(), teacher_z)]
 limit = (centred[0] - centred[1]) / digits.classes / len(images)
-print(
-    f"largest difference from the limit: {(gradient - limit).abs().max() / limit.abs().max():.1%} of the largest entry"
-)
-assert (gradient - limit).abs().max() < 0.05 * limit.abs().max()
+difference = (gradient - limit).abs().max() / limit.abs().max()
+print(f"largest difference from the limit: {difference:.1%} of the largest entry")
+assert difference < 0.05
 
 # %% mean-trap-intro [markdown]
 # ## What could go wrong: one word too few
@@ -240,12 +238,20 @@ for dtype in (torch.float32, torch.float64):
 nearly_zero = {}
 for norm, penalty_weight in (("l2", 0.0), ("l2", 0.001), ("l1", 0.001)):
     trained = training.train_student(
-        digits, lam=0.5, penalty_weight=penalty_weight, norm=norm, teacher=teacher, recipe=training.Recipe(epochs=20)
+        digits,
+        lam=0.5,
+        penalty_weight=penalty_weight,
+        norm=norm,
+        teacher=teacher,
+        recipe=training.Recipe(epochs=20),
     )
-    weights = torch.cat([weight.detach().flatten() for weight in losses.penalised_weights(trained.model)])
+    weights = torch.cat(
+        [weight.detach().flatten() for weight in losses.penalised_weights(trained.model)]
+    )
     name = norm if penalty_weight else "none"
     nearly_zero[name] = (weights.abs() < 0.01).double().mean().item()
-    print(f"penalty {name:4}: {nearly_zero[name]:.0%} of weights below 0.01, test accuracy {trained.test_accuracy:.1%}")
+    share, accuracy = nearly_zero[name], trained.test_accuracy
+    print(f"penalty {name:4}: {share:.0%} of weights below 0.01, test accuracy {accuracy:.1%}")
 assert nearly_zero["l1"] > 1.5 * nearly_zero["l2"] > 1.5 * nearly_zero["none"]
 
 # %% penalty-explained [markdown]
