@@ -53,6 +53,10 @@ if view is None:
         with picture:
             st.title("The teacher is getting ready. What will it know?")
             follow(job)
+            if st.button("Stop", icon=":material/stop:", help="Stop within one batch; nothing is kept then."):
+                job.stop.set()
+                job.wait(2)
+                st.rerun()
         st.stop()
     view = job.result
     if view is None:
