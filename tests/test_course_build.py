@@ -40,7 +40,8 @@ def test_a_released_lesson_holds_no_line_of_a_solution_or_hidden_test(release, l
     assert len(found) >= 2
     for cell, part in found:
         for line in map(str.strip, part.splitlines()):
-            assert line not in cells[cell.id], line
+            if re.search(r"\w", line):  # not a bracket alone
+                assert line not in cells[cell.id], line
             if len(line) > 30:
                 assert line not in everything, line
     assert not re.search(r"BEGIN|END|HIDDEN|SOLUTION", everything)
