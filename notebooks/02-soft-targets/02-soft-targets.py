@@ -28,6 +28,8 @@ import torch.nn.functional as F
 from course import checks
 from toolkit import data, plots, training, widgets
 
+torch.set_num_threads(1)  # networks as small as ours do not gain from more
+
 # %% before-you-look [markdown]
 # ## Predict first
 #

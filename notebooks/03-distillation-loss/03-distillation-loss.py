@@ -27,6 +27,8 @@ import torch.nn.functional as F
 from course import checks
 from toolkit import data, losses, models, training
 
+torch.set_num_threads(1)  # networks as small as ours do not gain from more
+
 # %% two-parts [markdown]
 # ## Two sources of knowledge
 #

@@ -27,6 +27,8 @@ from course import checks
 from toolkit import data, losses, metrics, models, plots, scenarios, training, widgets
 from toolkit.grid import train_grid
 
+torch.set_num_threads(1)  # networks as small as ours do not gain from more
+
 # %% steps [markdown]
 # ## Four steps
 #
