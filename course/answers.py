@@ -38,7 +38,7 @@ class NotAttempted(Feedback):
             if unfinished == name
             else f"{unfinished}, which it calls, is not written"
         )
-        super().__init__(f'○ {name}: not attempted yet ({what}). checks.hint("{name}") helps to begin.')
+        super().__init__(f'○ {name}: not attempted yet ({what}).\nchecks.hint("{name}") helps to begin.')
 
 
 class ToolkitUsed(Exception):  # noqa: N818  an answer called what it was asked to write
@@ -80,7 +80,7 @@ class Answer:
         before = [argument.detach().clone() if isinstance(argument, Tensor) else None for argument in arguments]
         try:
             result = self.function(*arguments)
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:
             raise self._feedback(problem, situation) from None
         for number, (argument, old) in enumerate(zip(arguments, before, strict=True), 1):
             if old is not None and not torch.equal(argument.detach(), old):
@@ -90,7 +90,7 @@ class Answer:
             raise self.wrong("after your function returns, gradients stay switched off for the whole program")
         return result
 
-    def _feedback(self, problem: Exception, situation: str) -> Exception:
+    def _feedback(self, problem: Exception | SystemExit, situation: str) -> Exception:
         if isinstance(problem, Feedback | ToolkitUsed):
             return problem
         frames = traceback.extract_tb(problem.__traceback__)
@@ -130,13 +130,13 @@ def finite(value: Tensor) -> bool:
 
 
 def shown(value: Any) -> str:
-    """Write a value briefly: four decimals, nested lists for tensors."""
+    """Write a value briefly: at most four decimals, nested lists for tensors."""
     if isinstance(value, Tensor):
         value = value.detach().tolist()
     if isinstance(value, list):
         return "[" + ", ".join(shown(part) for part in value) + "]"
     if isinstance(value, float):
-        return "nan" if math.isnan(value) else f"{value:.4f}"
+        return f"{value:.4f}".rstrip("0").rstrip(".") if math.isfinite(value) else str(value)
     return str(value)
 
 

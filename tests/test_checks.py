@@ -473,6 +473,11 @@ def test_an_exception_is_reported_with_the_learners_own_line():
         checks.check(entropy)
 
 
+def test_an_answer_that_tries_to_leave_is_refused():
+    with pytest.raises(checks.Incorrect, match="raises SystemExit"):
+        checks.check(lambda p: exit(0), "entropy")
+
+
 class AlwaysEqual:
     """A hostile answer: equal to everything."""
 
