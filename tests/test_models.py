@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -70,3 +71,9 @@ def test_convolutions_on_a_table_are_refused():
 def test_unknown_role_is_refused():
     with pytest.raises(ValueError, match="unknown role 'pupil'; known are teacher, student"):
         models.names("pupil")
+
+
+def test_convolutions_fit_large_images_too():
+    x = np.random.default_rng(0).random((60, 1, 28, 28))
+    dataset = data.from_arrays("large", x, np.arange(60) % 3, kind="vision")
+    assert models.build("cnn-4", dataset)(dataset.x_train).shape == (len(dataset.x_train), 3)

@@ -78,14 +78,17 @@ def _mlp(widths: list[int], input_shape: tuple[int, ...], classes: int) -> nn.Se
 
 def _cnn_images(sizes: list[int], input_shape: tuple[int, ...], classes: int) -> nn.Sequential:
     (channels,), (inputs, height, width) = sizes, input_shape
+    large = min(height, width) >= 16  # small images keep their size for the second layer
+    shrunk = 4 if large else 2
     return nn.Sequential(
         nn.Conv2d(inputs, channels, 3, padding=1),
         nn.ReLU(),
+        *([nn.MaxPool2d(2)] if large else []),
         nn.Conv2d(channels, 2 * channels, 3, padding=1),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Flatten(),
-        nn.Linear(2 * channels * (height // 2) * (width // 2), classes),
+        nn.Linear(2 * channels * (height // shrunk) * (width // shrunk), classes),
     )
 
 
