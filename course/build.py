@@ -95,10 +95,16 @@ def build(lesson: str) -> Path:
     notebook = execute(from_source(source_path(lesson)), LESSONS / lesson)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
-        for output in cell.get("outputs", []):
-            output.get("data", {}).pop(_WIDGET_VIEW, None)  # a stored widget has no kernel; its picture stays
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if _stays_without_kernel(output)]
     notebook.metadata = nbformat.from_dict(_METADATA)
     return _write(notebook, built_path(lesson))
+
+
+def _stays_without_kernel(output: NotebookNode) -> bool:
+    """Reduce a widget to its picture; one without a picture, such as a progress bar, goes."""
+    data = output.get("data", {})
+    return data.pop(_WIDGET_VIEW, None) is None or "image/png" in data
 
 
 def execute(notebook: NotebookNode, folder: Path) -> NotebookNode:

@@ -152,6 +152,17 @@ def test_building_twice_gives_the_same_file(small_course):
     assert b"hello" in first
 
 
+def test_a_progress_bar_leaves_nothing_and_a_widget_its_picture(small_course):
+    code = (
+        "from ipywidgets import IntProgress\nfrom toolkit.widgets import Panel\n"
+        "from toolkit.plots import accuracy_curves\ndisplay(IntProgress())\n"
+        "Panel([], lambda: accuracy_curves({'alone': [[0.5, 0.6]]}))"
+    )
+    small_course.write_text(f"# %% only\n{code}\n", "utf-8")
+    (output,) = nbformat.read(build.build("01-small"), as_version=4).cells[0].outputs
+    assert set(output.data) == {"image/png", "text/plain"}
+
+
 def test_a_change_in_source_text_or_metadata_is_noticed(small_course, capsys):
     assert build.differences("01-small") == ["01-small: not built yet"]
     build.build("01-small")

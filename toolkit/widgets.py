@@ -27,7 +27,7 @@ class Panel(ipywidgets.VBox):
         self._image = ipywidgets.Image(format="png")
         self.redraw()
         self._first = self._image.value
-        super().__init__([*controls, self._image])
+        super().__init__([*controls, self._image], layout={"align_items": "flex-start"})
 
     def redraw(self, *_: object) -> None:
         """Draw anew from what the controls say."""
