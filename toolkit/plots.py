@@ -122,7 +122,7 @@ def soft_target_bars(
                 title=f"T = {temperature:g}",
             )
             ax.invert_yaxis()
-        axes[-1].legend(loc="lower right", fontsize=12, frameon=False)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
