@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from course import diagnoses
+from course import diagnose_loss, diagnose_soft_targets, diagnose_training
 from course.answers import Answer
 from toolkit import losses, metrics, training
 
@@ -20,7 +20,7 @@ class Task:
 
 TASKS: dict[str, Task] = {
     "softmax_with_temperature": Task(
-        diagnoses.softmax_with_temperature,
+        diagnose_soft_targets.softmax_with_temperature,
         (
             "T acts on the logits, before anything becomes a probability.",
             "Which axis holds the classes? Each row must sum to 1, for one row and for many.",
@@ -29,7 +29,7 @@ TASKS: dict[str, Task] = {
         (losses.soft_targets,),
     ),
     "entropy": Task(
-        diagnoses.entropy,
+        diagnose_soft_targets.entropy,
         (
             "Entropy is the mean surprise: each class has a surprise, and is weighted by how likely it is.",
             "The surprise of a class is the negative natural logarithm of its probability.",
@@ -38,7 +38,7 @@ TASKS: dict[str, Task] = {
         (metrics.entropy,),
     ),
     "soft_loss": Task(
-        diagnoses.soft_loss,
+        diagnose_loss.soft_loss,
         (
             "Both sets of logits are divided by T before their softmax.",
             "KL(p ‖ q) weighs the difference of two logarithms by p. Which of the two is the teacher?",
@@ -49,7 +49,7 @@ TASKS: dict[str, Task] = {
         (losses.soft_divergence, losses.mixed_loss, losses.distillation_loss),
     ),
     "distillation_loss": Task(
-        diagnoses.distillation_loss,
+        diagnose_loss.distillation_loss,
         (
             "Two parts, and their shares sum to 1. What should be left at λ = 0, and at λ = 1?",
             "The hard part knows neither teacher nor temperature.",
@@ -58,7 +58,7 @@ TASKS: dict[str, Task] = {
         (losses.mixed_loss, losses.distillation_loss),
     ),
     "total_loss": Task(
-        diagnoses.total_loss,
+        diagnose_loss.total_loss,
         (
             "Read the article's formula term by term: how many of them carry a weight?",
             "At penalty_weight = 0 the cross entropy must be left, untouched.",
@@ -66,7 +66,7 @@ TASKS: dict[str, Task] = {
         (losses.total_loss,),
     ),
     "teacher_logits": Task(
-        diagnoses.teacher_logits,
+        diagnose_training.teacher_logits,
         (
             "Dropout and batch norm behave differently in training and in use. Which one is this?",
             "Nobody will differentiate through the teacher: PyTorch need not remember how the logits came about.",
@@ -75,7 +75,7 @@ TASKS: dict[str, Task] = {
         (training.predict,),
     ),
     "train_step": Task(
-        diagnoses.train_step,
+        diagnose_training.train_step,
         (
             "A step has five parts: mode, forward, loss, backward, update. And something must be forgotten in between.",
             "PyTorch adds new gradients to old ones until it is told not to.",

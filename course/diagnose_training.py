@@ -1,0 +1,235 @@
+"""Lesson 04: what an answer for the teacher's logits and for one training step must do, and how likely mistakes show."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course.answers import Answer
+from course.reference import both_parts, fresh, match, random_labels, soft_part, widths
+
+
+class _Watched(nn.Module):
+    """A small network with dropout and batch norm that remembers in which mode it was run."""
+
+    def __init__(self, dropout: float = 0.5, norm: bool = True):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(6, 16),
+            nn.BatchNorm1d(16) if norm else nn.Identity(),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(16, 4),
+        )
+        self.modes: list[bool] = []
+        self.parts_in_training: list[bool] = []
+        for parameter in self.parameters():
+            parameter.data = fresh(*parameter.shape, scale=0.5)  # other weights at each check
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, 6) to logits (batch, 4)."""
+        self.modes.append(self.training)
+        self.parts_in_training.append(any(module.training for module in self.layers.modules()))
+        return self.layers(x)
+
+
+def _watched(**options: Any) -> _Watched:
+    """Make a watched network. Its layers draw first weights from torch's global generator, which is put back."""
+    with torch.random.fork_rng(devices=[]):
+        return _Watched(**options)
+
+
+def _copies(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+
+def _same(first: dict[str, Tensor], second: dict[str, Tensor], tolerance: float = 0.0) -> bool:
+    return all(torch.allclose(value, second[name], rtol=tolerance, atol=tolerance) for name, value in first.items())
+
+
+# ---- The teacher's logits ------------------------------------------------------------------------------------
+
+
+def teacher_logits(answer: Answer) -> None:
+    """Diagnose the teacher's logits: eval mode, no graph."""
+    for dtype, batch, situation in widths():
+        if batch == 1:
+            situation += ": is the teacher in eval mode?"
+        teacher, x = _used_teacher(dtype), fresh(batch, 6, dtype=dtype)
+        expected = _logits_in_eval_mode(teacher, x)
+        before = _copies(teacher)
+        with torch.random.fork_rng(devices=[]):  # dropout draws random numbers
+            result = answer(teacher, x.clone(), situation=situation)
+        _diagnose_how_it_was_run(answer, teacher, before)
+        _diagnose_logits(answer, result, expected)
+
+
+def _used_teacher(dtype: torch.dtype) -> _Watched:
+    """Make a teacher whose batch norm has statistics of its own, left in train mode."""
+    teacher = _watched().to(dtype)
+    teacher.train()
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        teacher(fresh(64, 6, dtype=dtype))
+    return teacher
+
+
+def _logits_in_eval_mode(teacher: _Watched, x: Tensor) -> Tensor:
+    """Compute what is expected, and leave the teacher in train mode with nothing remembered."""
+    teacher.eval()
+    with torch.no_grad():
+        expected = teacher(x)
+    teacher.train()
+    teacher.modes.clear()
+    teacher.parts_in_training.clear()
+    return expected
+
+
+def _diagnose_how_it_was_run(answer: Answer, teacher: _Watched, before: dict[str, Tensor]) -> None:
+    if not teacher.modes:
+        raise answer.wrong("the teacher was never run")
+    if teacher.modes[0] or any(teacher.parts_in_training):
+        raise answer.wrong(
+            "the teacher, or a part of it, runs in train mode: dropout and batch norm then change its logits"
+        )
+    if not _same(_copies(teacher), before):
+        raise answer.wrong("your function changes the teacher's weights or statistics")
+
+
+def _diagnose_logits(answer: Answer, result: Any, expected: Tensor) -> None:
+    if result is None:
+        raise answer.wrong("your function returns None: is a return missing?")
+    if type(result) is not Tensor:
+        raise answer.wrong(f"your function returns a {type(result).__name__}, not a torch.Tensor")
+    if result.requires_grad:
+        raise answer.wrong("your result is still part of a graph: gradients could flow into the teacher")
+    if not result.is_floating_point() or result.shape == expected.shape[:1]:
+        raise answer.wrong("your function returns classes or one number per example, not logits")
+    if result.shape != expected.shape:
+        raise answer.wrong(f"your result has the shape {tuple(result.shape)}, where {tuple(expected.shape)} is needed")
+    mistakes = {
+        "these are probabilities; logits are needed": expected.double().softmax(-1),
+        "these are logarithms of probabilities; logits are needed": expected.double().log_softmax(-1),
+    }
+    match(answer, result, expected, f"{len(expected)} random examples", mistakes)
+
+
+# ---- One training step ---------------------------------------------------------------------------------------
+
+
+class _CountingSGD(torch.optim.SGD):
+    steps = 0
+
+    def step(self, *arguments: Any, **options: Any) -> Any:
+        """Count, then step."""
+        self.steps += 1
+        return super().step(*arguments, **options)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One step to make, with a copy of the student that holds the right gradients and never moves."""
+
+    student: _Watched
+    reference: _Watched
+    optimizer: _CountingSGD
+    x: Tensor
+    labels: Tensor
+    soft_target_logits: Tensor
+    before: dict[str, Tensor]  # the student's weights
+    temperature: float = 4.0
+    lam: float = 0.5
+
+    def loss(self, network: nn.Module) -> Tensor:
+        """The distillation loss of a network on this batch."""
+        return both_parts(network(self.x), self.soft_target_logits, self.labels, self.temperature, self.lam)
+
+
+def train_step(answer: Answer) -> None:
+    """Diagnose one update of the student."""
+    for dtype, batch, situation in widths():
+        step = _step_to_make(dtype, batch)
+        minimised = step.loss(step.reference)
+        minimised.backward()
+        result = answer(
+            step.student,
+            step.optimizer,
+            step.x,
+            step.labels,
+            step.soft_target_logits,
+            step.temperature,
+            step.lam,
+            situation=situation,
+        )
+        _diagnose_update(answer, step)
+        _diagnose_returned_loss(answer, step, result, minimised, situation)
+
+
+def _step_to_make(dtype: torch.dtype, batch: int) -> _Step:
+    """Make a student as a validation and an earlier step leave it: in eval mode, with old gradients."""
+    student, reference = (_watched(dropout=0.0, norm=False).to(dtype) for _ in range(2))
+    reference.load_state_dict(student.state_dict())
+    for parameter in student.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    student.eval()
+    return _Step(
+        student,
+        reference,
+        _CountingSGD(student.parameters(), 0.05),
+        x=fresh(batch, 6, dtype=dtype),
+        labels=random_labels(batch, 4),
+        soft_target_logits=fresh(batch, 4, dtype=dtype),
+        before=_copies(student),
+    )
+
+
+def _diagnose_update(answer: Answer, step: _Step) -> None:
+    """Compare the student's new weights with one right step of the same optimizer."""
+    if not step.student.modes:
+        raise answer.wrong("the student was never run")
+    if not step.student.modes[0]:
+        raise answer.wrong("the student was left in eval mode: a step begins with train mode")
+    if _moved_by(step, 1.0):
+        if step.optimizer.steps == 1:
+            return
+        raise answer.wrong("the weights are updated without the optimizer that was given")
+    if _same(_copies(step.student), step.before):
+        reason = "its step sees no gradients" if step.optimizer.steps else "its step is missing"
+        raise answer.wrong(f"the student's weights do not change: the optimizer is there, but {reason}")
+    if _moved_by(step, 0.0, old_gradients=1.0):
+        raise answer.wrong("the update follows old gradients only: is the loss ever sent backward?")
+    if _moved_by(step, 1.0, old_gradients=1.0):
+        raise answer.wrong("gradients of an earlier step are still added: they are never set to zero")
+    if _moved_by(step, -1.0):
+        raise answer.wrong("the update climbs: the loss becomes larger")
+    if step.optimizer.steps > 1:
+        raise answer.wrong(f"one call makes {step.optimizer.steps} updates; it should make one")
+    raise answer.wrong(
+        "the update is not the one that the distillation loss asks for: are T, λ, labels and soft targets all used?"
+    )
+
+
+def _moved_by(step: _Step, right_gradients: float, old_gradients: float = 0.0) -> bool:
+    """Whether the student's weights followed this much of the right gradients, and of the old ones (all 1)."""
+    rate = step.optimizer.param_groups[0]["lr"]
+    target = {}
+    for name, parameter in step.reference.named_parameters():
+        assert parameter.grad is not None
+        target[name] = step.before[name] - rate * (right_gradients * parameter.grad + old_gradients)
+    return _same(_copies(step.student), target, 1e-4)
+
+
+def _diagnose_returned_loss(answer: Answer, step: _Step, result: Any, minimised: Tensor, situation: str) -> None:
+    if type(result) is not float:
+        got = "nothing: is a return missing?" if result is None else f"a {type(result).__name__}, not a Python float"
+        raise answer.wrong(f"your function returns {got}")
+    with torch.no_grad():
+        after_update = step.loss(step.student)
+        logits = step.reference(step.x).double()
+    mistakes = {
+        "the loss returned was computed after the update; the one that was minimised is needed": after_update,
+        "the loss ignores the soft targets": F.cross_entropy(logits, step.labels),
+        "the loss ignores the labels": soft_part(logits, step.soft_target_logits, step.temperature),
+    }
+    match(answer, result, minimised, f"a step {situation}", mistakes)
