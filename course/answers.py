@@ -1,8 +1,9 @@
 """Run a learner's function with care: it may raise, change its input, or return anything at all."""
 
+import inspect
 import math
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,7 +31,7 @@ class Incorrect(Feedback):
 
 
 class NotAttempted(Feedback):
-    """The body still raises NotImplementedError."""
+    """The body still raises NotImplementedError, as it was handed out."""
 
     def __init__(self, name: str, unfinished: str):
         what = (
@@ -66,10 +67,13 @@ def toolkit_used() -> None:
 
 
 class Answer:
-    """A learner's function: calling it gives the result, or raises the feedback that fits."""
+    """A learner's function: calling it gives the result, or raises the feedback that fits.
 
-    def __init__(self, name: str, function: Callable[..., Any]):
-        self.name, self.function = name, function
+    ``graded`` are the names of all graded functions: an answer may call another one that is not written yet.
+    """
+
+    def __init__(self, name: str, function: Callable[..., Any], graded: Collection[str] = ()):
+        self.name, self.function, self.graded = name, function, graded
 
     def wrong(self, behaviour: str, case: str = "", expected: Any = None, actual: Any = None) -> Incorrect:
         """Make the feedback that names a wrong behaviour."""
@@ -94,14 +98,26 @@ class Answer:
         if isinstance(problem, Feedback | ToolkitUsed):
             return problem
         frames = traceback.extract_tb(problem.__traceback__)
-        if isinstance(problem, NotImplementedError):
-            return NotAttempted(self.name, frames[-1].name)
+        if (unwritten := self._unwritten(problem)) is not None:
+            return NotAttempted(self.name, unwritten)
         own = [frame for frame in frames if frame.name == getattr(self.function, "__name__", "")]
         line = f", at the line “{own[-1].line}”" if own and own[-1].line else ""
         message = (str(problem).splitlines() or [""])[0][:200]
         return self.wrong(
-            f"your function raises {type(problem).__name__}{situation and ' ' + situation}{line}: {message}"
+            f"your function raises {type(problem).__name__}{situation and ' ' + situation}{line}{message and ': ' + message}"
         )
+
+    def _unwritten(self, problem: Exception | SystemExit) -> str | None:
+        """Name the graded function whose body is still the stub; None for any other exception.
+
+        torch raises ``NotImplementedError`` too, with a message (a softmax of whole numbers), and so may a helper.
+        """
+        if not isinstance(problem, NotImplementedError) or str(problem):
+            return None
+        *_, (frame, _line) = traceback.walk_tb(problem.__traceback__)
+        if frame.f_code is getattr(inspect.unwrap(self.function), "__code__", None):
+            return self.name
+        return frame.f_code.co_name if frame.f_code.co_name in self.graded else None
 
     def tensor(self, *arguments: Any, shape: tuple[int, ...], situation: str = "") -> Tensor:
         """Run it, and insist on a plain floating-point tensor of that shape."""

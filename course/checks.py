@@ -2,7 +2,8 @@
 
 An answer is *correct* (a line is printed), *incorrect* (``Incorrect`` names the wrong behaviour) or *not attempted yet*
 (``NotAttempted``). Both exceptions fail an nbgrader cell, and notebooks show them without a traceback. Hints come on
-request, one at a time: ``checks.hint("entropy")``. What is looked for lies in ``course.diagnoses``.
+request, one at a time: ``checks.hint("entropy")``. What is looked for lies in the modules ``course.diagnose_…``, one
+for each lesson.
 """
 
 import inspect
@@ -37,7 +38,7 @@ def check(answer: Callable[..., Any], name: str | None = None) -> None:
     Incorrect
         With the wrong behaviour, and the expected and actual value of a public case where that helps.
     NotAttempted
-        If the body still raises ``NotImplementedError``.
+        If the body, or that of a graded function it calls, still raises a bare ``NotImplementedError``.
     ValueError
         If it is not a graded function.
     """
@@ -45,7 +46,7 @@ def check(answer: Callable[..., Any], name: str | None = None) -> None:
         raise ValueError(f"check needs the function itself, as in checks.check(entropy), not {type(answer).__name__}")
     name = _known(name or str(getattr(answer, "__name__", "?")))
     with without_toolkit(name):
-        TASKS[name].diagnose(Answer(name, answer))
+        TASKS[name].diagnose(Answer(name, answer, graded=TASKS))
     print(f"✓ {name}: correct.")
 
 
@@ -55,7 +56,7 @@ def hint(name: str | Callable[..., Any]) -> None:
     hints = TASKS[name].hints
     number = _hints_given.get(name, 0)
     if number == len(hints):
-        print(f"{name}: that were all {len(hints)} hints; the last one again.")
+        print(f"{name}: those were all {len(hints)} hints; the last one again.")
     number = min(number + 1, len(hints))
     _hints_given[name] = number
     print(f"Hint {number} of {len(hints)} for {name}: {hints[number - 1]}")

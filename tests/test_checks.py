@@ -271,6 +271,16 @@ def tampering(teacher, x):
     return logits
 
 
+@wrong(name, "the value is wrong")
+def without_statistics(teacher, x):
+    norm = teacher.layers[1]
+    mean, var = norm.running_mean.clone(), norm.running_var.clone()
+    norm.running_mean.zero_(), norm.running_var.fill_(1)
+    logits = careful(teacher, x)
+    norm.running_mean.copy_(mean), norm.running_var.copy_(var)
+    return logits
+
+
 wrong(name, "still part of a graph")(lambda teacher, x: teacher.eval()(x))
 wrong(name, "these are probabilities")(lambda teacher, x: careful(teacher, x).softmax(1))
 wrong(name, "logarithms of probabilities")(lambda teacher, x: careful(teacher, x).log_softmax(1))
@@ -410,6 +420,44 @@ def test_an_answer_that_stands_on_an_unwritten_one_says_which():
         checks.check(lambda s, z, y, t, lam: soft_loss(s, z, t), "distillation_loss")
 
 
+def torch_refuses(z, t):
+    return torch.tensor([1, 2]).softmax(-1)  # NotImplementedError, from torch itself
+
+
+def helper_refuses(z, t):
+    def helper():
+        raise NotImplementedError
+
+    return helper()
+
+
+def says_why(z, t):
+    raise NotImplementedError("only T = 1")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (torch_refuses, "not implemented for 'Long'"),
+        (helper_refuses, "at the line “return helper()”."),
+        (says_why, "only T = 1"),
+    ],
+)
+def test_a_not_implemented_error_that_is_no_stub_counts_as_an_attempt(answer, said):
+    with pytest.raises(checks.Incorrect, match="Your function raises NotImplementedError") as caught:
+        checks.check(answer, "softmax_with_temperature")
+    assert said in str(caught.value)
+
+
+def test_a_decorated_stub_is_not_attempted_yet():
+    @torch.no_grad()
+    def stub(teacher, x):
+        raise NotImplementedError
+
+    with pytest.raises(checks.NotAttempted):
+        checks.check(stub, "teacher_logits")
+
+
 def swallow(function):
     def answer(*arguments):
         try:
@@ -530,7 +578,7 @@ def test_hints_come_one_at_a_time_and_say_how_many_there_are(capsys, monkeypatch
         shown.append(capsys.readouterr().out)
     assert [text.split(" for ")[0] for text in shown[:3]] == ["Hint 1 of 3", "Hint 2 of 3", "Hint 3 of 3"]
     assert len(set(shown[:3])) == 3
-    assert "all 3 hints" in shown[3]
+    assert "those were all 3 hints" in shown[3]
     assert shown[4] == shown[3]
 
 
