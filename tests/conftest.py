@@ -3,8 +3,14 @@
 import os
 
 import pytest
+import torch
+from hypothesis import settings
 
 from toolkit import data, store, training
+
+torch.set_num_threads(1)  # small networks gain nothing from more, and a busy machine loses much
+settings.register_profile("any-machine", deadline=None)  # tests assert behaviour; bench/ measures time
+settings.load_profile("any-machine")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -159,6 +159,20 @@ def test_unusable_arrays_are_refused_with_what_is_wrong(change, message):
         data.from_arrays("mine", *change(*arrays()))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kind": "tabel"}, "unknown kind 'tabel'; known are vision, signal, table"),
+        ({"test_share": 1.5}, "test_share must be a share between 0 and 1, not 1.5"),
+        ({"val_share": 0}, "val_share must be a share between 0 and 1, not 0"),
+        ({"test": (np.zeros((9, 3)), np.zeros(9, int))}, r"have the shape \(4,\), but \(3,\) in its test part"),
+    ],
+)
+def test_unusable_options_are_refused_by_name(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        data.from_arrays("mine", *arrays(), **arguments)
+
+
 def test_labels_of_a_given_test_part_are_checked_too():
     x, y = arrays()
     with pytest.raises(ValueError, match="run from 0 to 2, but there are 2 class names"):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from toolkit import grid, metrics, scenarios, training
+from toolkit import grid, metrics, models, scenarios, training
 from toolkit.grid import train_grid
 from toolkit.training import Recipe
 
@@ -128,8 +128,33 @@ def test_grids_of_other_seeds_are_joined_into_the_one_trained_at_once(digits, te
     assert joined.class_accuracy.shape == whole.class_accuracy.shape
     with pytest.raises(ValueError, match="both grids hold seed 1"):
         joined.joined(train_grid(digits, seeds=[1], **shared))
-    with pytest.raises(ValueError, match="differ in epochs: 2 and 1"):
-        joined.joined(train_grid(digits, seeds=[2], **shared | {"epochs": 1}))
+    for change, message in (
+        ({"epochs": 1}, "differ in epochs: 2 and 1"),
+        ({"batch_size": 32}, "differ in batch_size: 64 and 32"),
+        ({"scenario": "few-labels"}, "differ in scenario"),
+        ({"teacher": models.build("mlp-8", digits, 0)}, "differ in their teachers: cnn-32 and your own teacher"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            joined.joined(train_grid(digits, seeds=[2], **shared | change))
+
+
+def test_numbers_of_numpy_and_torch_are_welcome(digits, teacher):
+    result = train_grid(
+        digits,
+        temperatures=torch.tensor([1.0, 4.0]),
+        lams=np.array([0, 0.5]),
+        seeds=np.int64(2),
+        epochs=np.int64(1),
+        batch_size=np.int64(100),
+        teacher=teacher,
+    )
+    assert (result.temperatures, result.lams, result.seeds, result.epochs) == ((1.0, 4.0), (0.0, 0.5), (0, 1), 1)
+
+
+@pytest.mark.parametrize("temperature", [1e-40, 0.01, 1e3, 1e40])
+def test_extreme_temperatures_give_finite_students(digits, teacher, temperature):
+    result = train_grid(digits, temperatures=(temperature,), lams=(0.5,), seeds=1, epochs=2, teacher=teacher)
+    assert all(torch.isfinite(weights).all() for weights in result.weights.values())
 
 
 # ---- Progress and stop ---------------------------------------------------------------------------------------
@@ -199,6 +224,10 @@ def test_names_and_objects_mean_the_same(digits, teacher):
     [
         ({"temperatures": (1, 0)}, "temperature must be a finite number above 0, not 0"),
         ({"temperatures": ()}, "temperatures must hold at least one value"),
+        ({"temperatures": 4}, "temperatures must be a list of values, not 4"),
+        ({"temperatures": torch.tensor([2.0, 2.0])}, "temperatures must not hold a value twice"),
+        ({"seeds": True}, "seeds must be a list of values, not True"),
+        ({"seeds": None}, "seeds must be a list of values, not None"),
         ({"temperatures": (1, 1.0)}, "temperatures must not hold a value twice"),
         ({"lams": (0, 1.1)}, "lam .* not 1.1"),
         ({"seeds": 0}, "seeds must hold at least one value"),

@@ -203,6 +203,28 @@ def test_bare_formula_serves_a_stack_of_temperatures_at_once():
     assert torch.allclose(stacked, torch.stack(one_by_one))
 
 
+@pytest.mark.parametrize("temperature", [1e4, 1e8, 1e9, 1e12, 1e200])
+def test_a_huge_temperature_gives_the_limit_and_no_rounding_noise(temperature):
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = torch.randn(6, 5, generator=generator), torch.randn(6, 5, generator=generator)
+    gap = (student - student.mean(1, keepdim=True)) - (teacher - teacher.mean(1, keepdim=True))
+    loss = losses.distillation_loss(student, teacher, torch.arange(6) % 5, temperature=temperature, lam=1)
+    assert loss.item() == pytest.approx(gap.square().sum(1).mean().item() / 2 / 5, rel=1e-3)
+
+
+@pytest.mark.parametrize("temperature", [1e-40, 1e-310])
+def test_a_tiny_temperature_stays_finite(temperature):
+    loss = loss_of(student=torch.tensor([[1.0, 2, 3]] * 2), temperature=temperature)
+    assert math.isfinite(loss.item())
+    assert losses.soft_targets(torch.tensor([1.0, 2.0]), temperature).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("dtype", [torch.int16, torch.int32, torch.uint8, torch.int64])
+def test_labels_of_any_whole_number_type_are_welcome(dtype):
+    labels = torch.tensor([0, 1])
+    assert torch.equal(loss_of(labels=labels.to(dtype)), loss_of(labels=labels))
+
+
 # ---- The article's loss --------------------------------------------------------------------------------------
 
 
@@ -270,6 +292,7 @@ def test_bad_penalty_weight_is_refused_by_name_and_value(value):
         ({"teacher": torch.zeros(2, 4)}, r"student_logits \(2, 3\) and teacher_logits \(2, 4\)"),
         ({"student": torch.zeros(3), "teacher": torch.zeros(3)}, r"shape \(batch, classes\)"),
         ({"labels": torch.tensor([0])}, r"labels must have the shape \(2,\).*not \(1,\)"),
+        ({"labels": [0, 1]}, r"labels must be a tensor of class indices, not list"),
         ({"labels": torch.tensor([0, 3])}, r"class indices 0 … 2.*found 3"),
         ({"labels": torch.tensor([0, -1])}, r"found -1"),
         ({"labels": torch.tensor([0.0, 1.0])}, r"labels must be whole numbers.*float32"),

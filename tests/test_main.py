@@ -16,9 +16,9 @@ def test_cache_says_where_it_lies_and_clear_empties_it(capsys, tmp_path, monkeyp
     monkeypatch.setenv(store.CACHE_FOLDER_VARIABLE, str(tmp_path))
     store.save("one", {"x": np.zeros(10)})
     assert main(["cache"]) == 0
-    assert f"{tmp_path}: 1 files" in capsys.readouterr().out
+    assert f"{tmp_path}: files: 1" in capsys.readouterr().out
     assert main(["cache", "--clear"]) == 0
-    assert "1 files are gone" in capsys.readouterr().out
+    assert "files removed: 1" in capsys.readouterr().out
     assert store.entries() == []
 
 

@@ -60,6 +60,30 @@ def test_one_seed_has_no_interval_and_no_verdict():
     assert metrics.in_points(interval) == "+30.0 points"
 
 
+def test_shapes_that_would_broadcast_are_refused():
+    for measure in (metrics.accuracy, metrics.class_accuracy, metrics.calibration_error):
+        with pytest.raises(ValueError, match=r"labels \(examples,\), not \(4, 2\) and \(4, 1\)"):
+            measure(LOGITS, LABELS[:, None])
+    with pytest.raises(ValueError, match="do not match"):
+        metrics.fidelity(LOGITS, LOGITS[:1])
+
+
+def test_few_seeds_that_agree_on_one_example_are_no_proof():
+    step = 1 / 270
+    assert metrics.confidence_interval(np.full(3, step), examples=270).holds_zero
+    assert not metrics.confidence_interval(np.full(3, 10 * step), examples=270).holds_zero
+    assert metrics.confidence_interval(np.zeros(3), examples=270).high == 0
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
+def test_false_verdicts_stay_rare_where_accuracy_moves_in_steps(seeds):
+    generator = np.random.default_rng(0)
+    right = generator.binomial(270, 0.97, (2, 4000, seeds))  # two arms without a difference
+    differences = (right[0] - right[1]) / 270
+    false = ~metrics.confidence_interval(differences, examples=270).holds_zero
+    assert false.mean() < 0.065
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [

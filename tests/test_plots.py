@@ -56,11 +56,9 @@ def test_one_seed_has_a_line_and_no_band(result):
 
 
 def test_surface_hatches_exactly_the_cells_whose_interval_holds_zero(result):
-    from toolkit import metrics
-
     figure = plots.surface(result)
     hatched = {patch.get_xy() for patch in figure.axes[0].patches if patch.get_hatch()}
-    holds_zero = metrics.confidence_interval(result.difference()).holds_zero
+    holds_zero = result.difference_interval().holds_zero
     assert hatched == {(lam - 0.5, t - 0.5) for t, lam in np.argwhere(holds_zero)}
     assert holds_zero[:, 0].all()
 
@@ -70,6 +68,23 @@ def test_surface_rings_the_cell_that_validation_chose(result):
     assert result.val_accuracy.mean(-1)[t, lam] == result.val_accuracy.mean(-1).max()
     (ring,) = [patch for patch in plots.surface(result).axes[0].patches if not patch.get_hatch()]
     assert ring.get_xy() == pytest.approx((lam - 0.47, t - 0.47))
+
+
+def test_surface_rings_a_cell_that_is_looked_at_with_dashes(result):
+    looked_at = (0, 0) if result.best_cell() != (0, 0) else (1, 1)
+    rings = [patch for patch in plots.surface(result, chosen=looked_at).axes[0].patches if not patch.get_hatch()]
+    assert [ring.get_linestyle() for ring in rings] == ["-", "--"]
+    assert rings[1].get_xy() == pytest.approx((looked_at[1] - 0.47, looked_at[0] - 0.47))
+
+
+def test_curves_below_the_teacher_and_above_it_all_stay_in_sight(result):
+    figure = plots.accuracy_curves({"distilled": result.history[0, 0]}, teacher=0.3)
+    assert figure.axes[0].get_ylim()[0] < 0.3
+
+
+def test_history_stopped_before_its_first_epoch_is_drawn_as_nothing():
+    figure = plots.accuracy_curves({"distilled": np.zeros((3, 0))}, teacher=0.9)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["teacher"]
 
 
 def test_surface_never_writes_a_negative_zero():

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -60,11 +61,21 @@ def test_small_transfer_set_has_200_examples_with_true_labels(digits):
         ("noisy-labels", {"noise": 1.5}, "noise must be a share between 0 and 1, not 1.5"),
         ("class-left-out", {"left_out": -1}, "left_out must be a whole number of at least 0"),
         ("small-transfer-set", {"examples": 2.5}, "examples must be a whole number"),
+        ("small-transfer-set", {"examples": float("nan")}, "examples must be a whole number .* not nan"),
+        ("small-transfer-set", {"examples": None}, "examples must be a whole number .* not None"),
+        ("noisy-labels", {"noise": "a lot"}, "noise must be a share between 0 and 1, not 'a lot'"),
+        ("noisy-labels", {"noise": True}, "noise must be a share"),
     ],
 )
 def test_bad_names_and_parameters_are_refused(name, parameters, message):
     with pytest.raises(ValueError, match=message):
         scenarios.get(name, **parameters)
+
+
+def test_scenarios_are_equal_where_name_and_parameters_are(digits):
+    assert scenarios.get("few-labels") == scenarios.get("few-labels", labels_per_class=5.0)
+    assert scenarios.get("few-labels") != scenarios.get("few-labels", labels_per_class=4)
+    assert len(scenarios.get("few-labels", labels_per_class=np.float64(2)).draw(digits, 0).labels) == 987
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,14 @@ def test_damaged_cache_file_is_computed_anew_with_the_same_result(digits, tmp_pa
 def test_entry_that_does_not_fit_the_model_counts_as_absent(digits, tmp_path, monkeypatch):
     monkeypatch.setenv(store.CACHE_FOLDER_VARIABLE, str(tmp_path))
     key = training._teacher_key(digits, "mlp-8", Recipe(epochs=1), 0, None)
-    store.save(key, {"weights.nonsense": np.zeros(3)})
-    assert not training.train_teacher(digits, "mlp-8", recipe=Recipe(epochs=1), progress=silent).from_cache
+    almost = models.build("mlp-8-7", digits, 1).state_dict()  # its first layer would fit
+    store.save(key, {f"weights.{name}": value.numpy() for name, value in almost.items()})
+    arguments = {"recipe": Recipe(epochs=1), "progress": silent}
+    teacher = training.train_teacher(digits, "mlp-8", **arguments)
+    assert not teacher.from_cache
+    assert torch.equal(
+        teacher.test_logits, training.train_teacher(digits, "mlp-8", cache=False, **arguments).test_logits
+    )
 
 
 def test_cache_folder_that_cannot_be_written_still_gives_a_teacher(digits, tmp_path, monkeypatch):
@@ -84,6 +90,39 @@ def test_any_module_that_returns_logits_can_be_the_teacher(digits):
     module = models.build("mlp-8", digits, 0)
     teacher = training.as_teacher(module, digits)
     assert torch.equal(teacher.test_logits, training.predict(module, digits.x_test))
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (nn.Sequential(nn.Flatten(), nn.Linear(64, 7)), r"outputs of shape \(987, 7\).* 10 classes"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Threshold(1e9, float("nan"))), "logits that are NaN"),
+    ],
+)
+def test_teacher_that_cannot_teach_is_refused_by_what_is_wrong(digits, module, message):
+    with pytest.raises(ValueError, match=f"your own teacher gives .*{message}"):
+        training.train_student(digits, teacher=module, recipe=Recipe(1))
+
+
+def test_numbers_of_numpy_are_welcome(digits, tmp_path, monkeypatch):
+    monkeypatch.setenv(store.CACHE_FOLDER_VARIABLE, str(tmp_path))
+    recipe = Recipe(epochs=np.int64(2), batch_size=np.int32(64))
+    teacher = training.train_teacher(
+        digits, "mlp-8", recipe=recipe, seed=np.int64(1), target=np.float32(0.99), progress=silent
+    )
+    assert teacher.history.epochs == 2
+    again = training.train_teacher(digits, "mlp-8", recipe=Recipe(2), seed=1, target=float(np.float32(0.99)))
+    assert again.from_cache
+
+
+def test_stop_reaches_the_teacher_that_a_student_needs(digits, tmp_path, monkeypatch):
+    monkeypatch.setenv(store.CACHE_FOLDER_VARIABLE, str(tmp_path))
+    stop = threading.Event()
+    stop.set()
+    student = training.train_student(digits, stop=stop)
+    assert student.history.ending == "stop"
+    assert student.history.epochs == 0
+    assert store.entries() == []
 
 
 def test_teacher_of_another_data_set_is_refused(teacher, signals):

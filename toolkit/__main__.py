@@ -21,9 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
             state = "ready" if source.on_this_machine else f"not on this machine: {source.needs}"
             print(f"{source.name:14} {source.kind:7} {source.origin:10} {state}")
     elif chosen.command == "cache":
-        print(f"{store.folder()}: {len(store.entries())} files, {store.size() / 1e6:.1f} MB")
+        print(f"{store.folder()}: files: {len(store.entries())}, {store.size() / 1e6:.1f} MB")
         if chosen.clear:
-            print(f"cleared: {store.clear()} files are gone")
+            print(f"cleared, files removed: {store.clear()}")
     else:
         return _train_teacher(chosen.dataset)
     return 0

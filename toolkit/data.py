@@ -99,6 +99,11 @@ def from_arrays(
     """
     from sklearn.model_selection import train_test_split  # a second of import time, so only where it is used
 
+    if kind not in ("vision", "signal", "table"):
+        raise ValueError(f"unknown kind {kind!r}; known are vision, signal, table")
+    for share_name, share in (("test_share", test_share), ("val_share", val_share)):
+        if not 0 < share < 1:
+            raise ValueError(f"{share_name} must be a share between 0 and 1, not {share!r}")
     x, y = _checked(name, x, y)
     names = tuple(class_names) if class_names is not None else tuple(str(c) for c in range(int(y.max()) + 1))
     every_label = y if test is None else np.concatenate([y, np.asarray(test[1])])
@@ -118,6 +123,10 @@ def from_arrays(
         x, x_test, y, y_test = train_test_split(x, y, test_size=test_share, stratify=y, random_state=0)
     else:
         x_test, y_test = _checked(f"{name} (test part)", *test)
+        if x_test.shape[1:] != x.shape[1:]:
+            raise ValueError(
+                f"examples of {name!r} have the shape {x.shape[1:]}, but {x_test.shape[1:]} in its test part"
+            )
     x_train, x_val, y_train, y_val = train_test_split(x, y, test_size=val_examples, stratify=y, random_state=0)
     if kind == "table":  # columns have units of their own; the training part says what is small and large
         mean, deviation = x_train.mean(0), x_train.std(0)
@@ -357,7 +366,7 @@ def seeded_generator(seed: int, purpose: str) -> torch.Generator:
     Everything random in the toolkit comes from here, never from the global generator: two trainings in
     two threads of the app then cannot disturb each other.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+    if isinstance(seed, bool | np.bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(f"seed must be a whole number ≥ 0, not {seed!r}")
     digest = hashlib.blake2b(f"{purpose} {int(seed)}".encode(), digest_size=7).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest))

@@ -12,15 +12,16 @@ entrance; ``training.train_student`` is the plain loop that gives the same stude
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from toolkit import losses, models, scenarios
+from toolkit import losses, metrics, models, scenarios
 from toolkit.data import UNLABELLED, Dataset, load, seeded_generator
 from toolkit.scenarios import Scenario, TransferSet
 from toolkit.training import Progress, Recipe, Teacher, TrainingDiverged, as_teacher
@@ -39,6 +40,7 @@ class GridResult:
     seeds: tuple[int, ...]
     penalty_weight: float
     norm: str
+    batch_size: int
     epochs: int
     epochs_done: int
     history: np.ndarray = field(repr=False)  # validation accuracy [T, λ, seed, epoch]
@@ -66,6 +68,10 @@ class GridResult:
         alone = self.lams.index(0)
         return self.val_accuracy - self.val_accuracy[:, alone : alone + 1]
 
+    def difference_interval(self) -> metrics.Interval:
+        """The mean difference over seeds with its 95 % interval, [T, λ]."""
+        return metrics.confidence_interval(self.difference(), examples=len(self.dataset.y_val))
+
     def best_cell(self) -> tuple[int, int]:
         """Indices (temperature, lam) of the cell with the highest mean *validation* accuracy."""
         mean = self.val_accuracy.mean(-1)
@@ -80,10 +86,14 @@ class GridResult:
 
     def joined(self, other: "GridResult") -> "GridResult":
         """Put the seeds of another run of the same grid behind those of this one."""
-        same = ("student", "temperatures", "lams", "penalty_weight", "norm", "epochs", "epochs_done")
-        for name in same:
+        settings = ("scenario", "student", "temperatures", "lams", "penalty_weight", "norm", "batch_size", "epochs")
+        for name in (*settings, "epochs_done"):
             if getattr(self, name) != getattr(other, name):
                 raise ValueError(f"these grids differ in {name}: {getattr(self, name)} and {getattr(other, name)}")
+        if self.dataset.fingerprint != other.dataset.fingerprint:
+            raise ValueError(f"these grids differ in their data: {self.dataset.name} and {other.dataset.name}")
+        if not torch.equal(self.teacher.train_logits, other.teacher.train_logits):
+            raise ValueError(f"these grids differ in their teachers: {self.teacher.name} and {other.teacher.name}")
         if set(self.seeds) & set(other.seeds):
             raise ValueError(f"both grids hold seed {min(set(self.seeds) & set(other.seeds))}")
         join = lambda name: np.concatenate([getattr(self, name), getattr(other, name)], 2)  # noqa: E731
@@ -138,68 +148,73 @@ def train_grid(
     TrainingDiverged
         If the numbers of a student leave the finite range.
     """
-    temperatures, lams = _distinct("temperatures", temperatures), _distinct("lams", lams)
-    seed_numbers = _distinct("seeds", range(seeds) if isinstance(seeds, int) else seeds)
-    for temperature in temperatures:
-        losses.check_temperature(temperature)
-    for lam in lams:
-        losses.check_lam(lam)
+    temperatures = _distinct("temperatures", temperatures, losses.check_temperature, float)
+    lams = _distinct("lams", lams, losses.check_lam, float)
+    if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool):
+        seeds = range(seeds)
+    seed_numbers = _distinct("seeds", seeds, lambda seed: seeded_generator(seed, ""), int)
     losses.check_penalty_weight(penalty_weight)
     losses.check_norm(norm)
     dataset = load(dataset) if isinstance(dataset, str) else dataset
     scenario = scenarios.get(scenario) if isinstance(scenario, str) else scenario
     recipe = Recipe(epochs=epochs, batch_size=batch_size)
     models.build(student, dataset, seed=0)  # a bad name is refused before a teacher is trained
-    teacher = as_teacher(teacher, dataset)
+    teacher = as_teacher(teacher, dataset, stop)
 
-    arms = [(temperature, lam) for temperature in temperatures for lam in lams]
+    arms = [(float(losses.usable_temperature(temperature)), lam) for temperature in temperatures for lam in lams]
     blocks = [
         _Block(dataset, scenario, student, teacher, arms[a], seed_numbers[s], recipe, penalty_weight, norm, (a, s))
-        for a, s in _block_slices(len(arms), len(seed_numbers), _STUDENTS_AT_ONCE if student.startswith("mlp") else 32)
+        for a, s in _block_slices(len(arms), len(seed_numbers), _students_at_once(student))
     ]
-    history = np.full((len(arms), len(seed_numbers), epochs), np.nan)
+    history = np.full((len(arms), len(seed_numbers), recipe.epochs), np.nan)
     epochs_done = 0
-    for epoch in range(1, epochs + 1):
-        if not _train_one_epoch(blocks, epoch, epochs, history, progress, stop):
+    for epoch in range(1, recipe.epochs + 1):
+        if not _train_one_epoch(blocks, epoch, recipe.epochs, history, progress, stop):
             break
         epochs_done = epoch
 
     shape = (len(temperatures), len(lams), len(seed_numbers))
-    val_accuracy, accuracy = np.empty((2, len(arms), len(seed_numbers)))
-    class_accuracy = np.empty((len(arms), len(seed_numbers), dataset.classes))
-    for block in blocks:
-        val_accuracy[block.place] = block.right(dataset.x_val, dataset.y_val).mean(-1)
-        right = block.right(dataset.x_test, dataset.y_test)  # (arms, seeds, examples)
-        accuracy[block.place] = right.mean(-1)
-        for c in range(dataset.classes):
-            class_accuracy[(*block.place, c)] = right[..., dataset.y_test.numpy() == c].mean(-1)
+    val_accuracy, accuracy, class_accuracy = _evaluate(blocks, dataset, len(arms), len(seed_numbers))
     return GridResult(
-        dataset,
-        scenario,
-        student,
-        teacher,
-        temperatures,
-        lams,
-        seed_numbers,
-        penalty_weight,
-        norm,
-        epochs,
-        epochs_done,
-        history[..., :epochs_done].reshape(*shape, epochs_done),
-        val_accuracy.reshape(shape),
-        accuracy.reshape(shape),
-        class_accuracy.reshape(*shape, dataset.classes),
-        _gather_weights(blocks, shape),
+        dataset=dataset,
+        scenario=scenario,
+        student=student,
+        teacher=teacher,
+        temperatures=temperatures,
+        lams=lams,
+        seeds=seed_numbers,
+        penalty_weight=penalty_weight,
+        norm=norm,
+        batch_size=recipe.batch_size,
+        epochs=recipe.epochs,
+        epochs_done=epochs_done,
+        history=history[..., :epochs_done].reshape(*shape, epochs_done),
+        val_accuracy=val_accuracy.reshape(shape),
+        accuracy=accuracy.reshape(shape),
+        class_accuracy=class_accuracy.reshape(*shape, dataset.classes),
+        weights=_gather_weights(blocks, shape),
     )
 
 
 _STUDENTS_AT_ONCE = 128  # a block of about this many multilayer perceptrons works within the processor's cache
+_CONVOLUTIONAL_AT_ONCE = 32  # these have far more numbers between their layers
 
 
-def _distinct(name: str, values: Sequence) -> tuple:
-    values = tuple(values)
+def _students_at_once(student: str) -> int:
+    return _STUDENTS_AT_ONCE if student.startswith("mlp") else _CONVOLUTIONAL_AT_ONCE
+
+
+def _distinct(name: str, values: Any, check: Callable[[Any], object], kind: type) -> tuple:
+    """Check each value, give them as plain numbers, and refuse a value that stands there twice."""
+    try:
+        values = tuple(values)
+    except TypeError as problem:
+        raise ValueError(f"{name} must be a list of values, not {values!r}") from problem
     if not values:
         raise ValueError(f"{name} must hold at least one value")
+    for value in values:
+        check(value)
+    values = tuple(kind(value) for value in values)
     if len(set(values)) < len(values):
         raise ValueError(f"{name} must not hold a value twice, as {values} does")
     return values
@@ -237,6 +252,21 @@ def _train_one_epoch(
         if progress is not None:
             progress((epoch - 1) * len(blocks) + number, epochs * len(blocks))
     return True
+
+
+def _evaluate(
+    blocks: list["_Block"], dataset: Dataset, arms: int, seeds: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Validation and test accuracy (arms, seeds), and test accuracy per class (arms, seeds, classes)."""
+    val_accuracy, accuracy = np.empty((2, arms, seeds))
+    class_accuracy = np.empty((arms, seeds, dataset.classes))
+    for block in blocks:
+        val_accuracy[block.place] = block.right(dataset.x_val, dataset.y_val).mean(-1)
+        right = block.right(dataset.x_test, dataset.y_test)  # (arms, seeds, examples)
+        accuracy[block.place] = right.mean(-1)
+        for c in range(dataset.classes):
+            class_accuracy[(*block.place, c)] = right[..., dataset.y_test.numpy() == c].mean(-1)
+    return val_accuracy, accuracy, class_accuracy
 
 
 def _gather_weights(blocks: list["_Block"], shape: tuple[int, int, int]) -> dict[str, Tensor]:
@@ -304,7 +334,8 @@ class _Block:
             x.split(self.network.examples_at_once), labels.split(self.network.examples_at_once), strict=True
         ):
             logits = self.network.predict(some_x)  # (students, classes, examples)
-            of_true_class = logits.gather(1, some_labels.expand(len(logits), 1, -1))  # argmax would be far slower
+            # argmax would be far slower. An exact tie counts as right, where argmax would take the first class.
+            of_true_class = logits.gather(1, some_labels.expand(len(logits), 1, -1))
             parts.append(of_true_class.squeeze(1) >= logits.amax(1))
         right = torch.cat(parts, 1)
         return right.unflatten(0, (len(self.orders), -1)).transpose(0, 1).numpy()
@@ -374,7 +405,7 @@ class _StackedMLP:
     examples_at_once = 512  # when predicting: bounds the memory of hidden layers
 
     def __init__(self, starts: list[nn.Module], arms: int):
-        layers = [layer for layer in starts[0].modules() if isinstance(layer, nn.Linear)]
+        layers = _linear_layers(starts[0])
         self.names = [name for name, _ in starts[0].named_parameters()]
         self.seeds, self.arms = len(starts), arms
         students = self.seeds * arms
@@ -459,7 +490,7 @@ class _StackedModules:
             for name, part in of_seeds.items()
         }  # (seeds, arms, …)
         self.parameters = list(self.stacked.values())
-        self.penalised = [part for part in self.parameters if part.ndim >= 2 + 2]
+        self.penalised = [part for part in self.parameters if part[0, 0].ndim >= 2]
 
     def forward(self, x: Tensor) -> Tensor:
         """Examples (seeds, batch, …) → logits (students, classes, batch)."""

@@ -29,10 +29,20 @@ def soft_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature:
     T² keeps the size of the soft gradient the same as T grows. It would also magnify the rounding errors of
     float32, so that this one sum is done in float64.
     """
+    temperature = usable_temperature(temperature)
     log_teacher = F.log_softmax(teacher_logits.detach().double() / temperature, dim=-1)
     log_student = F.log_softmax(student_logits.double() / temperature, dim=-1)
     divergence = (log_teacher.exp() * (log_teacher - log_student)).sum(-1, keepdim=True)  # (…, batch, 1)
     return (temperature**2 * divergence).mean((-2, -1)).to(student_logits.dtype)
+
+
+def usable_temperature(temperature: float | Tensor) -> float | Tensor:
+    """Keep T where floating-point numbers can follow. From 10⁵ on the loss has its limit (logits are matched: Hinton et
+    al. 2015, section 2.1), and T² would only magnify rounding; below 10⁻³⁰ the softmax is one-hot.
+    """
+    if isinstance(temperature, Tensor):
+        return temperature.clamp(1e-30, 1e5)
+    return min(max(float(temperature), 1e-30), 1e5)
 
 
 def hard_cross_entropy(student_logits: Tensor, labels: Tensor) -> Tensor:
@@ -93,7 +103,7 @@ def soft_targets(logits: Tensor, temperature: float = 1.0) -> Tensor:
     check_temperature(temperature)
     _check_logits("logits", logits)
     highest = logits.max(dim=-1, keepdim=True).values  # subtracting it changes nothing, and nothing overflows
-    return F.softmax((logits - highest) / temperature, dim=-1)
+    return F.softmax((logits - highest) / max(float(temperature), 1e-30), dim=-1)
 
 
 def distillation_loss(
@@ -138,7 +148,7 @@ def distillation_loss(
     check_temperature(temperature)
     check_lam(lam)
     _check_batch(student_logits, teacher_logits, labels)
-    return mixed_loss(student_logits, teacher_logits, labels, temperature, lam)
+    return mixed_loss(student_logits, teacher_logits, labels.long(), float(temperature), float(lam))
 
 
 def complexity_penalty(model: nn.Module, norm: str = "l2") -> Tensor:
@@ -229,6 +239,8 @@ def _check_batch(student_logits: Tensor, teacher_logits: Tensor, labels: Tensor)
             "must both have the shape (batch, classes)"
         )
     batch, classes = student_logits.shape
+    if not isinstance(labels, Tensor):
+        raise ValueError(f"labels must be a tensor of class indices, not {type(labels).__name__}")
     if labels.shape != (batch,):
         raise ValueError(f"labels must have the shape ({batch},), one per example, not {tuple(labels.shape)}")
     if labels.is_floating_point() or labels.dtype == torch.bool:

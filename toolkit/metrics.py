@@ -13,12 +13,14 @@ from torch import Tensor
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
-    """Share of examples whose highest logit is that of the true class. Logits (examples, classes)."""
+    """Share of examples whose highest logit is that of the true class. Logits (examples, classes), labels (examples,)."""
+    _check_shapes(logits, labels)
     return (logits.argmax(-1) == labels).double().mean().item()
 
 
 def class_accuracy(logits: Tensor, labels: Tensor) -> np.ndarray:
     """Accuracy within each class, shape (classes,); NaN for a class without examples."""
+    _check_shapes(logits, labels)
     right = (logits.argmax(-1) == labels).double()
     members = F.one_hot(labels, logits.shape[-1]).double()  # (examples, classes)
     return ((right @ members) / members.sum(0)).numpy()
@@ -26,21 +28,34 @@ def class_accuracy(logits: Tensor, labels: Tensor) -> np.ndarray:
 
 def fidelity(student_logits: Tensor, teacher_logits: Tensor) -> float:
     """Share of examples for which student and teacher pick the same class (Stanton et al. 2021)."""
+    if student_logits.shape != teacher_logits.shape:
+        raise ValueError(
+            f"logits of shapes {tuple(student_logits.shape)} and {tuple(teacher_logits.shape)} do not match"
+        )
     return (student_logits.argmax(-1) == teacher_logits.argmax(-1)).double().mean().item()
 
 
 def negative_log_likelihood(logits: Tensor, labels: Tensor) -> float:
     """Mean of −log p(true class), in nats."""
+    _check_shapes(logits, labels)
     return F.cross_entropy(logits.double(), labels).item()
 
 
 def calibration_error(logits: Tensor, labels: Tensor, bins: int = 15) -> float:
     """Expected calibration error: mean gap between confidence and accuracy over equal-width bins (Guo et al. 2017)."""
+    _check_shapes(logits, labels)
     confidence, predicted = F.softmax(logits.double(), -1).max(-1)
     right = (predicted == labels).double()
     bin_of = (confidence * bins).long().clamp(max=bins - 1)
     gap = torch.zeros(bins, dtype=torch.double).index_add(0, bin_of, confidence - right)
     return (gap.abs().sum() / len(labels)).item()
+
+
+def _check_shapes(logits: Tensor, labels: Tensor) -> None:
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise ValueError(
+            f"logits must be (examples, classes) and labels (examples,), not {tuple(logits.shape)} and {tuple(labels.shape)}"
+        )
 
 
 def entropy(probabilities: Tensor) -> Tensor:
@@ -86,8 +101,16 @@ class Interval:
         return (self.low <= 0) & (self.high >= 0)
 
 
-def confidence_interval(values: np.ndarray, axis: int = -1, level: float = 0.95) -> Interval:
+def confidence_interval(
+    values: np.ndarray, axis: int = -1, level: float = 0.95, *, examples: int | None = None
+) -> Interval:
     """Student's t interval of the mean along ``axis``; the other axes stay.
+
+    Parameters
+    ----------
+    examples : number of examples behind each value, where values are differences of two accuracies
+        Accuracies move in steps of 1/examples, so that a few seeds agree by chance: the spread between seeds is then
+        taken to be at least what rounding to such steps hides (a variance of step²/12 on either side).
 
     >>> interval = confidence_interval(np.array([0.01, 0.02, 0.03]))
     >>> print(f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]")
@@ -100,7 +123,9 @@ def confidence_interval(values: np.ndarray, axis: int = -1, level: float = 0.95)
         return Interval(mean, np.full_like(mean, -np.inf), np.full_like(mean, np.inf))
     from scipy.stats import t as student_t  # half a second of import time, so only where it is used
 
-    half = student_t.ppf((1 + level) / 2, count - 1) * values.std(axis, ddof=1) / np.sqrt(count)
+    deviation = np.maximum(values.std(axis, ddof=1), 0 if examples is None else np.sqrt(2 / 12) / examples)
+    deviation = np.where((values == 0).all(axis), 0, deviation)  # the same students on both sides
+    half = student_t.ppf((1 + level) / 2, count - 1) * deviation / np.sqrt(count)
     return Interval(mean, mean - half, mean + half)
 
 

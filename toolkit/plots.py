@@ -5,7 +5,7 @@ shows what a cell returns, and ``figure.savefig(path)`` exports it.
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
@@ -153,10 +153,11 @@ def accuracy_curves(
         figure = _Picture(figsize=(9, 5))
         ax = figure.subplots()
         others = iter(_OTHERS * 3)
-        endings: list[tuple[float, str, str]] = []
-        lowest = 1.0
+        endings: list[tuple[float, str, str]] = [] if teacher is None else [(teacher, "teacher", TEACHER)]
         for name, history in curves.items():
             history = np.atleast_2d(history)
+            if not history.size:  # stopped before its first epoch
+                continue
             colour = _COLOURS.get(name) or next(others)
             epochs = np.arange(1, history.shape[1] + 1)
             band = metrics.confidence_interval(history, axis=0)
@@ -164,16 +165,21 @@ def accuracy_curves(
             if np.isfinite(band.low).all():
                 ax.fill_between(epochs, band.low, np.minimum(band.high, 1), color=colour, alpha=0.2, linewidth=0)
             endings.append((float(band.mean[-1]), name, colour))
-            lowest = min(lowest, float(band.mean[len(epochs) // 4 :].min()))
         if teacher is not None:
             ax.axhline(teacher, color=TEACHER, linestyle="--", linewidth=2)
-            endings.append((teacher, "teacher", TEACHER))
-        bottom = max(0.0, lowest - 0.15 * (1.0 - lowest) - 0.01)
+        bottom = _lowest_worth_showing(curves.values(), teacher)
         ax.set_ylim(bottom, 1.005)
         _label_line_ends(ax, endings, 1.005 - bottom)
         ax.set(xlabel="epoch", ylabel=ylabel, title=title or "")
         ax.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=None))
     return figure
+
+
+def _lowest_worth_showing(curves: Iterable[np.ndarray], teacher: float | None) -> float:
+    """Where the axis begins: the steep first quarter of the epochs may be cut off, no ending may."""
+    means = [np.atleast_2d(history).mean(0) for history in curves if np.size(history)]
+    lowest = min([mean[len(mean) // 4 :].min() for mean in means] + ([] if teacher is None else [teacher]), default=0.0)
+    return max(0.0, float(lowest) - 0.15 * (1.0 - float(lowest)) - 0.01)
 
 
 def _label_line_ends(ax: Axes, endings: list[tuple[float, str, str]], height: float) -> None:
@@ -192,9 +198,10 @@ def surface(result: GridResult, *, chosen: tuple[int, int] | None = None) -> Fig
 
     Parameters
     ----------
-    chosen : indices (temperature, lam) of the cell to ring; otherwise the one with the best validation accuracy
+    chosen : indices (temperature, lam) of a cell that is looked at, ringed with dashes; the cell with the best validation
+        accuracy always has a solid ring
     """
-    difference = metrics.confidence_interval(result.difference())
+    difference = result.difference_interval()
     points = 100 * difference.mean  # (temperatures, lams)
     limit = max(0.5, float(np.abs(points).max()))
     with _look():
@@ -208,8 +215,9 @@ def surface(result: GridResult, *, chosen: tuple[int, int] | None = None) -> Fig
                     Rectangle((lam - 0.5, t - 0.5), 1, 1, fill=False, hatch="///", edgecolor="0.45", linewidth=0)
                 )
             ax.text(lam, t, _signed(float(points[t, lam])), ha="center", va="center", fontsize=12, bbox=_halo())
-        t, lam = chosen if chosen is not None else result.best_cell()
-        ax.add_patch(Rectangle((lam - 0.47, t - 0.47), 0.94, 0.94, fill=False, edgecolor="black", linewidth=3))
+        _ring(ax, result.best_cell(), "-")
+        if chosen is not None and chosen != result.best_cell():
+            _ring(ax, chosen, "--")
         ax.set(
             xticks=range(len(result.lams)),
             xticklabels=[f"{value:g}" for value in result.lams],
@@ -222,6 +230,13 @@ def surface(result: GridResult, *, chosen: tuple[int, int] | None = None) -> Fig
         )
         figure.colorbar(image, ax=ax, label="difference in points")
     return figure
+
+
+def _ring(ax: Axes, cell: tuple[int, int], linestyle: str) -> None:
+    t, lam = cell
+    ax.add_patch(
+        Rectangle((lam - 0.47, t - 0.47), 0.94, 0.94, fill=False, edgecolor="black", linewidth=3, linestyle=linestyle)
+    )
 
 
 def _signed(points: float) -> str:

@@ -5,7 +5,8 @@ teacher is trained on the whole, clean training part: a scenario says what is le
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ class Scenario:
 
     name: str
     sentence: str
-    _draw: Callable[[Dataset, torch.Generator], TransferSet]
+    _draw: Callable[[Dataset, torch.Generator], TransferSet] = field(repr=False, compare=False)
 
     def draw(self, dataset: Dataset, seed: int) -> TransferSet:
         """Draw the transfer set of a seed. The same seed always gives the same set.
@@ -78,7 +79,7 @@ def _all_labels() -> Scenario:
 
 
 def _few_labels(*, labels_per_class: int = 5) -> Scenario:
-    _check_whole("labels_per_class", labels_per_class, low=1)
+    labels_per_class = _whole("labels_per_class", labels_per_class, low=1)
 
     def draw(dataset: Dataset, generator: torch.Generator) -> TransferSet:
         labels = torch.full_like(dataset.y_train, UNLABELLED)
@@ -98,7 +99,7 @@ def _few_labels(*, labels_per_class: int = 5) -> Scenario:
 
 
 def _noisy_labels(*, noise: float = 0.4) -> Scenario:
-    if not 0 <= noise <= 1:
+    if isinstance(noise, bool) or not isinstance(noise, Real) or not 0 <= noise <= 1:
         raise ValueError(f"noise must be a share between 0 and 1, not {noise!r}")
 
     def draw(dataset: Dataset, generator: torch.Generator) -> TransferSet:
@@ -112,7 +113,7 @@ def _noisy_labels(*, noise: float = 0.4) -> Scenario:
 
 
 def _class_left_out(*, left_out: int = 3) -> Scenario:
-    _check_whole("left_out", left_out, low=0)
+    left_out = _whole("left_out", left_out, low=0)
 
     def draw(dataset: Dataset, _: torch.Generator) -> TransferSet:
         if left_out >= dataset.classes:
@@ -126,7 +127,7 @@ def _class_left_out(*, left_out: int = 3) -> Scenario:
 
 
 def _small_transfer_set(*, examples: int = 200) -> Scenario:
-    _check_whole("examples", examples, low=1)
+    examples = _whole("examples", examples, low=1)
 
     def draw(dataset: Dataset, generator: torch.Generator) -> TransferSet:
         if examples > len(dataset.y_train):
@@ -139,9 +140,11 @@ def _small_transfer_set(*, examples: int = 200) -> Scenario:
     return Scenario("small-transfer-set", f"only {examples} training examples, drawn anew for each seed", draw)
 
 
-def _check_whole(name: str, value: float, low: int) -> None:
-    if isinstance(value, bool) or value != int(value) or value < low:
+def _whole(name: str, value: float, low: int) -> int:
+    """Take a whole number, also as 5.0 or as numpy's, or refuse it by name."""
+    if isinstance(value, bool) or not isinstance(value, Real) or value < low or value % 1:
         raise ValueError(f"{name} must be a whole number of at least {low}, not {value!r}")
+    return int(value)
 
 
 _MAKERS: dict[str, Callable[..., Scenario]] = {

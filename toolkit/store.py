@@ -51,8 +51,9 @@ def load(key: str) -> Arrays | None:
         warnings.warn(
             f"the cache file {path} cannot be used ({problem}); it is computed anew", RuntimeWarning, stacklevel=2
         )
-        with contextlib.suppress(OSError):
-            path.unlink()
+        if not isinstance(problem, OSError):  # damaged, rather than out of reach for now
+            with contextlib.suppress(OSError):
+                path.unlink()
         return None
     return arrays if int(arrays.pop(_FORMAT_ENTRY, np.array(0))) == _FORMAT else None
 

@@ -57,6 +57,7 @@ class Recipe:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+            object.__setattr__(self, name, int(value))  # numpy's whole numbers are welcome, and end here
         if self.optimizer not in ("adamw", "sgd"):
             raise ValueError(f"unknown optimizer {self.optimizer!r}; known are adamw, sgd")
         if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
@@ -122,7 +123,21 @@ def fit(
     stop: threading.Event | None = None,
     name: str = "the model",
 ) -> History:
-    """Train a model in place. Examples (n, ...), labels (n,), teacher logits (n, classes) belong together by row."""
+    """Train a model in place: the loop itself, which trusts T, λ, λ_f and norm to have been checked.
+
+    Parameters
+    ----------
+    x, labels, teacher_logits : shapes (n, ...), (n,) and (n, classes), which belong together by row
+        Without teacher logits the model learns from the labels alone.
+    validation : examples and labels on which accuracy is measured after each epoch
+
+    Raises
+    ------
+    ValueError
+        If the target is not an accuracy.
+    TrainingDiverged
+        If loss or validation logits leave the finite range.
+    """
     if target is not None and not 0 < target <= 1:
         raise ValueError(f"target must be a validation accuracy above 0 and at most 1, not {target!r}")
     optimizer, schedule = recipe.optimizer_for(list(model.parameters()), len(x))
@@ -183,6 +198,14 @@ class Teacher:
         """Make any module that returns logits a teacher."""
         parts = (dataset.x_train, dataset.x_val, dataset.x_test)
         train_logits, val_logits, test_logits = (predict(model, x) for x in parts)
+        for logits in (train_logits, val_logits, test_logits):
+            if logits.ndim != 2 or logits.shape[1] != dataset.classes:
+                raise ValueError(
+                    f"{name} gives outputs of shape {tuple(logits.shape)}, but {dataset.name!r} needs one logit for each "
+                    f"of its {dataset.classes} classes"
+                )
+            if not torch.isfinite(logits).all():
+                raise ValueError(f"{name} gives logits that are NaN or infinite")
         return cls(name, model, dataset, train_logits, val_logits, test_logits, history or History([], [], "epochs"))
 
     @property
@@ -248,7 +271,7 @@ def train_teacher(
     network = models.build(name, dataset, seed)
     key = _teacher_key(dataset, name, recipe, seed, target)
     cached = store.load(key) if cache else None
-    if cached is not None and (teacher := _unpack(cached, network, name, dataset)) is not None:
+    if cached is not None and (teacher := _unpack(cached, name, dataset)) is not None:
         return teacher
     with _bar_unless(progress, f"Training the teacher {name} on {dataset.name}") as report:
         history = fit(
@@ -270,7 +293,9 @@ def train_teacher(
     return teacher
 
 
-def as_teacher(teacher: "Teacher | nn.Module | str | None", dataset: Dataset) -> Teacher:
+def as_teacher(
+    teacher: "Teacher | nn.Module | str | None", dataset: Dataset, stop: threading.Event | None = None
+) -> Teacher:
     """Accept what callers have at hand: a Teacher, a module of their own, a model name, or nothing (the usual one)."""
     if isinstance(teacher, Teacher):
         if teacher.dataset.fingerprint != dataset.fingerprint:
@@ -278,11 +303,12 @@ def as_teacher(teacher: "Teacher | nn.Module | str | None", dataset: Dataset) ->
         return teacher
     if isinstance(teacher, nn.Module):
         return Teacher.of(teacher, dataset)
-    return train_teacher(dataset, teacher)
+    return train_teacher(dataset, teacher, stop=stop)
 
 
 def _teacher_key(dataset: Dataset, name: str, recipe: Recipe, seed: int, target: float | None) -> str:
-    cause = json.dumps([dataset.fingerprint, name, asdict(recipe), seed, target], sort_keys=True)
+    wanted = None if target is None else float(target)
+    cause = json.dumps([dataset.fingerprint, name, asdict(recipe), int(seed), wanted], sort_keys=True, default=float)
     return f"teacher-{name}-{hashlib.blake2b(cause.encode(), digest_size=8).hexdigest()}"
 
 
@@ -298,8 +324,9 @@ def _pack(teacher: Teacher) -> store.Arrays:
     }
 
 
-def _unpack(arrays: store.Arrays, network: nn.Module, name: str, dataset: Dataset) -> Teacher | None:
+def _unpack(arrays: store.Arrays, name: str, dataset: Dataset) -> Teacher | None:
     """Build the teacher from a cache entry; None where the entry does not fit, which then counts as absent."""
+    network = models.build(name, dataset, seed=0)
     try:
         weights = {
             key.removeprefix("weights."): torch.from_numpy(value)
@@ -349,6 +376,11 @@ class Student:
     history: History = field(repr=False)
 
     @property
+    def val_accuracy(self) -> float:
+        """Share of the validation part that it classifies rightly."""
+        return metrics.accuracy(predict(self.model, self.dataset.x_val), self.dataset.y_val)
+
+    @property
     def test_accuracy(self) -> float:
         """Share of the test part that it classifies rightly; for what was chosen, not for choosing."""
         return metrics.accuracy(predict(self.model, self.dataset.x_test), self.dataset.y_test)
@@ -396,7 +428,7 @@ def train_student(
     scenario = scenarios.get(scenario) if isinstance(scenario, str) else scenario
     network = models.build(student, dataset, seed)
     transfer = scenario.draw(dataset, seed)
-    teacher_logits = None if lam == 0 else as_teacher(teacher, dataset).train_logits[transfer.indices]
+    teacher_logits = None if lam == 0 else as_teacher(teacher, dataset, stop).train_logits[transfer.indices]
     history = fit(
         network,
         dataset.x_train[transfer.indices],
