@@ -5,6 +5,7 @@ through ``report`` and ``show``, watches ``stop``, and never calls Streamlit. Wh
 """
 
 import atexit
+import dis
 import logging
 import threading
 import weakref
@@ -13,7 +14,6 @@ from typing import Any
 
 _log = logging.getLogger(__name__)
 _jobs: "weakref.WeakSet[Job]" = weakref.WeakSet()
-_FOR_PEOPLE = ("ValueError", "FileNotFoundError", "TrainingDiverged")  # their messages are written for people
 
 
 class Stopped(Exception):  # noqa: N818 - no error: somebody wanted it
@@ -22,11 +22,21 @@ class Stopped(Exception):  # noqa: N818 - no error: somebody wanted it
 
 def sentence(problem: Exception) -> str:
     """Say in one sentence what went wrong; the log has the traceback of what nobody foresaw."""
-    if type(problem).__name__ in _FOR_PEOPLE:
+    if _written_for_people(problem):
         text = str(problem)
         return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
     _log.error("unforeseen problem", exc_info=problem)
     return f"Something unforeseen went wrong ({type(problem).__name__}). The window in which the app runs says more."
+
+
+def _written_for_people(problem: Exception) -> bool:
+    """Whether a ``raise`` of the toolkit wrote the message; what NumPy or Python raise there or deeper is not for people."""
+    last = problem.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None or not str(last.tb_frame.f_globals.get("__name__")).startswith("toolkit."):
+        return False
+    return dis.opname[last.tb_frame.f_code.co_code[last.tb_lasti]] == "RAISE_VARARGS"
 
 
 class Job:
