@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app_support import pictures, soft_view
+from app_support import soft_view
 from app_support.live_bars import live_bars, nearest_temperature
 from app_support.look import percent, with_article
 from app_support.sentences import follow
@@ -105,15 +105,12 @@ question = (
 heading.title(f"{sure} {question}")
 
 with picture:
-    left, middle = st.columns([2, 5], gap="large")
-    with left:
-        pictures.show(example, f"Test example {index} of {name}, labelled {view.class_names[example.label]}.")
-    with middle:
-        temperature = st.session_state.get("temperature") or nearest_temperature(st.query_params.get("T"))
-        released = live_bars(example, student_is_distilled=wanted[1], temperature=temperature, key="bars")
-        st.session_state.temperature = released
-        if st.query_params.get("T", "4") != f"{released:g}":
-            st.query_params["T"] = f"{released:g}"
+    temperature = st.session_state.get("temperature") or nearest_temperature(st.query_params.get("T"))
+    description = f"Test example {index} of {name}, labelled {view.class_names[example.label]}."
+    released = live_bars(example, description, student_is_distilled=wanted[1], temperature=temperature, key="bars")
+    st.session_state.temperature = released
+    if st.query_params.get("T", "4") != f"{released:g}":
+        st.query_params["T"] = f"{released:g}"
 
 with st.expander("How to read this picture", icon=":material/help:"):
     st.markdown(

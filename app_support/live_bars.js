@@ -40,7 +40,30 @@ function darkKnowledge(p, data) {
   return { wrong, together: wrong.reduce((sum, { share }) => sum + share, 0) };
 }
 
+// An image (rows of numbers) as dark ink on white, or a signal (numbers) as a line over time.
+function drawExample(parent, x, description) {
+  parent.setAttribute("aria-label", description);
+  parent.replaceChildren();
+  if (Array.isArray(x[0])) {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [x[0].length, x.length];
+    const context = canvas.getContext("2d");
+    const image = context.createImageData(canvas.width, canvas.height);
+    x.flat().forEach((ink, i) => image.data.set([...Array(3).fill(255 * (1 - ink)), 255], 4 * i));
+    context.putImageData(image, 0, 0);
+    parent.append(canvas);
+    return;
+  }
+  const [low, high] = [Math.min(...x), Math.max(...x)];
+  const svg = make(parent, "svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none" });
+  const points = x.map((value, i) => `${(100 * i) / (x.length - 1)},${(100 * (high - value)) / (high - low || 1)}`);
+  const pen = { fill: "none", stroke: "currentColor", "stroke-width": 3, "vector-effect": "non-scaling-stroke" };
+  make(svg, "polyline", { points: points.join(" "), ...pen });
+  text(parent, "axis", `Time, 1 to ${x.length} →`);
+}
+
 function build(root, data) {
+  drawExample(root.querySelector(".example"), data.x, data.description);
   const legend = root.querySelector(".legend");
   const rows = root.querySelector(".rows");
   legend.replaceChildren();

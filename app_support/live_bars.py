@@ -35,11 +35,13 @@ def nearest_temperature(text: str | None) -> float:
     return min(TEMPERATURES, key=lambda stop: abs(math.log(stop / wanted)))
 
 
-def live_bars(example: Example, *, student_is_distilled: bool, temperature: float, key: str) -> float:
-    """Draw the bars with their slider; returns the temperature at which the slider was last released."""
+def live_bars(example: Example, description: str, *, student_is_distilled: bool, temperature: float, key: str) -> float:
+    """Draw an example (described for those who cannot see it), and the bars with their slider; returns the temperature at which the slider was last released."""
     result = _render(
         key=key,
         data={
+            "x": example.x[0].tolist(),
+            "description": description,
             "classes": list(example.class_names),
             "teacher_logits": example.teacher_logits,
             "student_logits": example.student_logits,

@@ -126,7 +126,7 @@ def test_the_slider_obeys_the_keyboard(page):
 def test_signals_are_drawn_as_a_line(page):
     page.goto("/?data=mnist1d")
     bars_are_there(page)
-    page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg").first.wait_for()
+    page.locator(".bars .example polyline").wait_for()
 
 
 def test_distil_trains_and_says_what_happened(page):
@@ -171,6 +171,8 @@ def test_a_phone_shows_each_page_without_sideways_scrolling(page, path):
     page.goto(path)
     if path == "/":
         bars_are_there(page)
+        first_bar = page.locator("rect[data-teacher]").first.bounding_box()
+        assert first_bar["y"] < 800  # without scrolling
     else:
         page.locator("[data-testid=stVegaLiteChart]").first.wait_for()
     main = "document.querySelector('[data-testid=stMain]')"
