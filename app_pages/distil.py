@@ -8,9 +8,7 @@ from app_support.experiments import start_distil
 from app_support.look import percent
 from app_support.sentences import errors_as_sentences, follow
 
-TEMPERATURES = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
-AT_ONCE = 2e6  # work (see Task.work) that takes about a second: done on arrival, without being asked
-
+AT_ONCE = 2e6  # work (see Task.work) that takes about a second
 
 runs = st.session_state.setdefault("runs", {})  # number → DistilRun
 heading = st.container()
@@ -21,7 +19,7 @@ with settings:
     with controls.group("How it learns", "school"):
         temperature = st.select_slider(
             "Temperature T",
-            TEMPERATURES,
+            controls.TEMPERATURES,
             value=8,
             key="t",
             bind="query-params",
@@ -55,7 +53,7 @@ with heading:
             disabled=busy,
             key="train",
             help="Train the student alone and the distilled student from the same seeds, with the settings of this page.",
-        ) or (job is None and not runs and task.work(2) <= AT_ONCE and not task.student.startswith("cnn")):
+        ) or (job is None and not runs and task.is_quick(2, AT_ONCE)):
             job = st.session_state.distil_job = start_distil(task, float(temperature), lam)
             job.wait(0.8)
             if job.running:
@@ -71,15 +69,15 @@ with heading:
         follow(job)
     elif job is not None and job.result is not None:
         number = st.session_state["run_number"] = st.session_state.get("run_number", 0) + 1
-        runs[number] = job.result
-        job.result = None
+        runs[number] = st.session_state.pop("distil_job").result
         st.session_state["looked_at"] = number
         for old in sorted(runs)[:-12]:
             del runs[old]
     elif job is not None and job.error:
         st.error(job.error, icon=":material/error:")
-    elif job is not None and job.stopped and not runs:
-        st.info("Stopped before there was anything to compare.", icon=":material/info:")
+    elif job is not None and job.stopped:
+        below = " What is shown below are earlier runs." if runs else ""
+        st.info(f"Stopped before there was anything to compare.{below}", icon=":material/info:")
 
 with picture, errors_as_sentences():
     if not runs:
@@ -110,7 +108,7 @@ with picture, errors_as_sentences():
             format_func=lambda n: f"run {n}",
             help="Earlier runs on the same data set; their distilled students are drawn into the picture.",
         )
-    curves = {"alone": run.alone, "distilled": run.distilled} | {f"run {n}": runs[n].distilled for n in overlay}
+    curves = run.curves | {f"run {n}": runs[n].distilled for n in overlay}
     st.altair_chart(
         charts.accuracy_curves(curves, run.teacher_val), alt=f"Validation accuracy per epoch. {run.verdict}"
     )
@@ -122,9 +120,6 @@ with picture, errors_as_sentences():
     if run.advice:
         st.markdown(run.advice)
     with st.container(horizontal=True):
-        named = {"student alone": run.alone, "distilled": run.distilled} | {
-            f"run {n}": runs[n].distilled for n in overlay
-        }
         title = run.verdict.split(":")[0]
         exports.offer(
             "Results (CSV)",
@@ -141,7 +136,7 @@ with picture, errors_as_sentences():
         exports.offer(
             "Figure (PNG)",
             "distil.png",
-            lambda: exports.curves_png(named, run.teacher_val, title),
+            lambda: exports.curves_png(curves, run.teacher_val, title),
             "The picture above, drawn for print.",
         )
     with st.expander(f"All runs ({len(runs)})", icon=":material/history:", expanded=len(runs) > 1):

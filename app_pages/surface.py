@@ -8,9 +8,8 @@ from app_support.look import percent
 from app_support.sentences import errors_as_sentences
 from toolkit import metrics
 
-TEMPERATURES = (0.5, 1, 1.5, 2, 3, 4, 6, 8, 10, 12, 16, 20)
 LAMS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0)
-AT_ONCE = 1.5e7  # work (see Task.work) of a few seconds: done on arrival, without being asked
+AT_ONCE = 1.5e7  # work (see Task.work) of a few seconds
 BEST = "as validation chose"
 
 
@@ -26,13 +25,12 @@ def take_click():
 def choose(label, key, values, help_text):
     """Let one coordinate of a cell be chosen; gives its index, or None for validation's choice."""
     options = [BEST, *(f"{value:g}" for value in values)]
-    if st.session_state.get(key, BEST) not in options:
-        del st.session_state[key]
+    controls.keep_among(key, options)
     chosen = st.selectbox(label, options, key=key, bind="query-params", help=help_text)
     return None if chosen == BEST else options.index(chosen) - 1
 
 
-def show(result):
+def show(result, task):
     """Draw the surface, and beneath it the chosen cell."""
     st.session_state["surface_result"] = result
     best = result.best_cell()
@@ -47,31 +45,38 @@ def show(result):
         lam = choose("Cell: λ", "cell_lam", result.lams, "The column to look at. A click on a cell chooses it too.")
     t, lam = best[0] if t is None else t, best[1] if lam is None else lam
     difference = metrics.confidence_interval(result.difference())
-    clear = int((~difference.holds_zero).sum())
+    clear, cells = int((~difference.holds_zero).sum()), difference.mean.size - len(result.temperatures)
+    penalty = f", all with λ_f = {task.penalty_weight:g}" if task.penalty_weight else ""
     finding = (
-        f"With {len(result.seeds)} {'seed' if len(result.seeds) == 1 else 'seeds'}, {clear} of {difference.mean.size - len(result.temperatures)} cells with λ above 0 differ measurably from the student alone; "
-        f"validation chose T = {result.temperatures[best[0]]:g}, λ = {result.lams[best[1]]:g}."
+        f"With {len(result.seeds)} {'seed' if len(result.seeds) == 1 else 'seeds'}{penalty}, {clear} of {cells} cells with λ above 0 "
+        f"differ measurably from the student alone; validation chose T = {result.temperatures[best[0]]:g}, λ = {result.lams[best[1]]:g}."
+    )
+    chance = (
+        f" Of {cells} cells about {0.05 * cells:.2g} (5 %) would look clear by chance alone."
+        if len(result.seeds) > 1
+        else ""
     )
     st.altair_chart(
         charts.surface(result, (t, lam)), key="surface_chart", on_select=take_click, selection_mode="cell", alt=finding
     )
     st.markdown(
-        f"{finding} *Hatched*: the 95 % interval of the difference holds zero. *Solid ring*: the cell that validation chose. "
+        f"{finding}{chance} *Hatched*: the 95 % interval of the difference holds zero. *Solid ring*: the cell that validation chose. "
         "*Dashed ring*: the cell below."
     )
-    cell = metrics.confidence_interval(result.difference()[t, lam])
-    alone = result.lams.index(0)
+    cell, alone = metrics.confidence_interval(result.difference()[t, lam]), result.lams.index(0)
     st.subheader(
-        f"T = {result.temperatures[t]:g}, λ = {result.lams[lam]:g}: {metrics.in_points(cell)} on validation",
+        f"T = {result.temperatures[t]:g}, λ = {result.lams[lam]:g}: {metrics.in_points(cell)} on validation, which was used for choosing",
         anchor=False,
     )
+    on_test = metrics.confidence_interval(result.accuracy[t, lam] - result.accuracy[t, alone])
+    beside = "this is the student alone" if lam == alone else f"{metrics.in_points(on_test)} from the student alone"
     st.markdown(
-        f"Test accuracy of this cell: **{percent(result.accuracy[t, lam].mean())}** (teacher {percent(result.teacher.test_accuracy)}). "
+        f"Test accuracy of this cell: **{percent(result.accuracy[t, lam].mean())}**, {beside} (teacher {percent(result.teacher.test_accuracy)}). "
         "The test part is looked at for a chosen cell only: choosing by it would flatter the choice."
     )
-    curves = {"alone": result.history[t, alone], "distilled": result.history[t, lam]}
-    if lam == alone:
-        del curves["distilled"]
+    curves = {"student alone": result.history[t, alone]}
+    if lam != alone:
+        curves["distilled"] = result.history[t, lam]
     st.altair_chart(
         charts.accuracy_curves(curves, result.teacher.val_accuracy),
         alt=f"Validation accuracy per epoch at T = {result.temperatures[t]:g}, λ = {result.lams[lam]:g}: {metrics.in_points(cell)}",
@@ -80,7 +85,7 @@ def show(result):
         exports.offer(
             "Surface (CSV)",
             "surface.csv",
-            lambda: exports.surface_csv(result),
+            lambda: exports.surface_csv(result, task),
             "Validation accuracy of every T, λ and seed, and its difference from the student alone.",
         )
         exports.offer(
@@ -99,7 +104,7 @@ with settings:
     with controls.group("What is tried", "grid_on"):
         temperatures = st.multiselect(
             "Temperatures T",
-            TEMPERATURES,
+            controls.TEMPERATURES,
             default=[1, 2, 3, 4, 6, 8, 12, 20],
             format_func=lambda value: f"{value:g}",
             key="temperatures",
@@ -128,7 +133,6 @@ with heading:
         busy = job is not None and job.running
         ready = bool(temperatures and lams)
         students = len(temperatures) * (len(lams) + 1) * task.seeds
-        at_once = task.work(students // task.seeds) <= AT_ONCE and not task.student.startswith("cnn")
         if st.button(
             "Train",
             type="primary",
@@ -136,7 +140,7 @@ with heading:
             disabled=busy or not ready,
             key="train_surface",
             help="Train all students of the surface, seed after seed. The picture grows as they come in.",
-        ) or (job is None and ready and at_once):
+        ) or (job is None and ready and task.is_quick(students // task.seeds, AT_ONCE)):
             job = st.session_state.surface_job = start_surface(task, temperatures, lams)
             st.session_state.surface_task = wanted
             st.rerun()
@@ -158,7 +162,7 @@ with picture:
             elif busy:
                 st.rerun()
             if job.interim is not None:
-                show(job.interim)
+                show(job.interim, st.session_state.surface_task[0])
 
     if job is None:
         st.info(

@@ -19,7 +19,7 @@ _TEXT: dict[str, Any] = {"labelFontSize": TEXT_SIZE, "titleFontSize": TEXT_SIZE}
 def accuracy_curves(curves: Mapping[str, np.ndarray], teacher: float) -> alt.LayerChart:
     """Draw validation accuracy per epoch, (seeds, epochs) by name: mean over seeds with its 95 % band, labelled at the end."""
     others = iter(OTHERS * 20)
-    colours = {name: {"alone": ALONE, "distilled": DISTILLED}.get(name) or next(others) for name in curves}
+    colours = {name: {"student alone": ALONE, "distilled": DISTILLED}.get(name) or next(others) for name in curves}
     colours["teacher"] = TEACHER
     rows, ends, lowest = [], [("teacher", teacher)], teacher
     for name, history in curves.items():
@@ -59,10 +59,11 @@ def accuracy_curves(curves: Mapping[str, np.ndarray], teacher: float) -> alt.Lay
     level = pd.DataFrame({"student": ["teacher"], "mean": [teacher], "epoch": [1], "end": [epochs]})
     rule = alt.Chart(level).mark_rule(strokeWidth=3, strokeDash=[8, 5]).encode(x=x, x2="end:Q", y=y, color=colour)
     labels = pd.DataFrame(_apart(ends, 0.075 * (top - bottom)), columns=["student", "mean"]).assign(epoch=epochs)
+    labels["short"] = labels.student.str.removeprefix("student ")  # a phone has no room for more
     text = (
         alt.Chart(labels)
         .mark_text(align="left", baseline="middle", dx=8, fontSize=TEXT_SIZE, fontWeight="bold")
-        .encode(x=x, y=y, color=colour, text="student:N")
+        .encode(x=x, y=y, color=colour, text="short:N")
     )
     return cast(alt.LayerChart, alt.layer(band, rule, line, text)).properties(height=430)
 

@@ -7,6 +7,7 @@ from app_support.experiments import Task
 from toolkit import models, scenarios
 
 # A link holds what a control shows: hence names as the toolkit has them, without words around them.
+TEMPERATURES = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
 PENALTIES = (0.0, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1)
 
 
@@ -24,7 +25,7 @@ def _keep_within(key: str, low: float, high: float) -> None:
         st.session_state[key] = type(value)(min(max(value, low), high))
 
 
-def _keep_among(key: str, options: list[str]) -> None:
+def keep_among(key: str, options: list[str]) -> None:
     """Forget a remembered choice that another control no longer allows."""
     if key in st.session_state and st.session_state[key] not in options:
         del st.session_state[key]
@@ -57,12 +58,8 @@ def _parameter(name: str, scenario: str) -> tuple[tuple[str, float], ...]:
     dataset = resources.dataset(name)
     if scenario == "few-labels":
         most = min(50, int(dataset.y_train.bincount().min()))
-        return (
-            (
-                "labels_per_class",
-                _whole("Labels per class", "labels", 1, most, 5, "The other examples come without a label."),
-            ),
-        )
+        help_text = "The other examples come without a label."
+        return (("labels_per_class", _whole("Labels per class", "labels", 1, most, 5, help_text)),)
     if scenario == "noisy-labels":
         noise = st.slider(
             "Share of wrong labels",
@@ -76,13 +73,9 @@ def _parameter(name: str, scenario: str) -> tuple[tuple[str, float], ...]:
         )
         return (("noise", float(noise)),)
     if scenario == "class-left-out":
-        help_text = f"Its number, 0 to {dataset.classes - 1}. The student never sees an example of it."
-        return (
-            (
-                "left_out",
-                _whole("Class left out", "left_out", 0, dataset.classes - 1, min(3, dataset.classes - 1), help_text),
-            ),
-        )
+        last = dataset.classes - 1
+        help_text = f"Its number, 0 to {last}. The student never sees an example of it."
+        return (("left_out", _whole("Class left out", "left_out", 0, last, 3, help_text)),)
     if scenario == "small-transfer-set":
         most = min(2000, len(dataset.y_train))
         help_text = "How many training examples the student gets, drawn anew for each seed."
@@ -122,7 +115,7 @@ def cost(dataset_name: str) -> tuple[str, int, int]:
     """Ask what the student may cost: its size, epochs, and seeds."""
     dataset = resources.dataset(dataset_name)
     names = [name for name in models.names("student") if dataset.kind != "table" or not name.startswith("cnn")]
-    _keep_among("size", names)
+    keep_among("size", names)
     student = st.selectbox(
         "Student",
         names,
@@ -157,4 +150,16 @@ def make_task(
     given_: tuple[str, str, tuple[tuple[str, float], ...]], penalty_: tuple[float, str], cost_: tuple[str, int, int]
 ) -> Task:
     """Put the groups of controls together."""
-    return Task(*given_, cost_[0], *penalty_, *cost_[1:])
+    dataset, scenario, parameter = given_
+    weight, norm = penalty_
+    student, epochs, seeds = cost_
+    return Task(
+        dataset=dataset,
+        scenario=scenario,
+        parameter=parameter,
+        student=student,
+        penalty_weight=weight,
+        norm=norm,
+        epochs=epochs,
+        seeds=seeds,
+    )

@@ -40,6 +40,10 @@ class Task:
         examples = len(self.get_scenario().draw(resources.dataset(self.dataset), 0).indices)
         return arms * self.seeds * self.epochs * examples
 
+    def is_quick(self, arms: int, limit: float) -> bool:
+        """Whether so little is to train that it is done on arrival, without being asked. Convolutions never are."""
+        return not self.student.startswith("cnn") and self.work(arms) <= limit
+
 
 @dataclass(frozen=True)
 class DistilRun:
@@ -54,6 +58,11 @@ class DistilRun:
     distilled: np.ndarray  # validation accuracy (seeds, epochs done)
     alone_test: np.ndarray  # (seeds,)
     distilled_test: np.ndarray  # (seeds,)
+
+    @property
+    def curves(self) -> dict[str, np.ndarray]:
+        """Validation accuracy (seeds, epochs) of the two arms, by the names that ``toolkit.plots`` has for them."""
+        return {"student alone": self.alone, "distilled": self.distilled}
 
     @property
     def partial(self) -> bool:
@@ -73,7 +82,8 @@ class DistilRun:
     @property
     def verdict(self) -> str:
         """Say in one sentence what happened."""
-        difference, seeds = self.difference, len(self.alone)
+        difference, seeds, weight = self.difference, len(self.alone), self.task.penalty_weight
+        unlike = f" (distilled with λ_f = {weight:g}, the student alone without it)" if weight else ""
         if self.partial:
             return (
                 f"Stopped after {self.distilled.shape[1]} of {self.task.epochs} epochs: the two students had different "
@@ -81,14 +91,14 @@ class DistilRun:
             )
         if seeds == 1:
             return (
-                f"{metrics.in_points(difference)} for the distilled student with a single seed, "
+                f"{metrics.in_points(difference)} for the distilled student with a single seed{unlike}, "
                 "which says nothing about the spread between seeds: no verdict."
             )
         how = f"{metrics.in_points(difference)} on validation (paired, 95 % interval over {seeds} seeds)"
         verdict = metrics.verdict(difference)
         if verdict == "no measurable difference":
-            return f"No measurable difference: {how} holds zero."
-        return f"The distilled student is {verdict} than the same student alone: {how}."
+            return f"No measurable difference{unlike}: {how} holds zero."
+        return f"The distilled student is {verdict} than the same student alone{unlike}: {how}."
 
     @property
     def advice(self) -> str:
@@ -108,8 +118,11 @@ class DistilRun:
             )
         if self.lam == 0:
             ideas.append("**λ**: at 0 the teacher has no say, and both students are the same up to λ_f")
-        ideas.append("**capacity**: a very small student cannot follow the teacher's logits, a larger one can")
-        ideas.append("**budget**: soft targets often need more epochs before they pay")
+        if self.task.epochs < 200:
+            ideas.append(
+                f"**budget**: soft targets often pay only after more epochs; test 200 instead of {self.task.epochs}"
+            )
+        ideas.append("**capacity**: a larger student may follow the teacher's logits better; test another size")
         return "What to look at: " + "; ".join(ideas) + "."
 
 

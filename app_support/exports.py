@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app_support.experiments import DistilRun
+from app_support.experiments import DistilRun, Task
 from toolkit.grid import GridResult
 
 
@@ -38,10 +38,8 @@ def surface_png(result: GridResult, chosen: tuple[int, int]) -> bytes:
     return buffer.getvalue()
 
 
-def _settings(run: DistilRun) -> dict[str, object]:
-    settings = asdict(run.task)
-    settings["parameter"] = "; ".join(f"{name} = {value:g}" for name, value in run.task.parameter)
-    return settings | {"temperature": run.temperature, "lam": run.lam}
+def _settings(task: Task) -> dict[str, object]:
+    return asdict(task) | {"parameter": "; ".join(f"{name} = {value:g}" for name, value in task.parameter)}
 
 
 def results_csv(runs: dict[int, DistilRun]) -> str:
@@ -49,17 +47,16 @@ def results_csv(runs: dict[int, DistilRun]) -> str:
     rows = [
         {
             "run": number,
-            **_settings(run),
+            **_settings(run.task),
+            "temperature": run.temperature,
+            "lam": run.lam,
             "arm": arm,
             "seed": seed,
             "val_accuracy": history[seed, -1],
             "test_accuracy": test[seed],
         }
         for number, run in runs.items()
-        for arm, history, test in (
-            ("alone", run.alone, run.alone_test),
-            ("distilled", run.distilled, run.distilled_test),
-        )
+        for (arm, history), test in zip(run.curves.items(), (run.alone_test, run.distilled_test), strict=True)
         for seed in range(len(test))
     ]
     return pd.DataFrame(rows).to_csv(index=False)
@@ -70,17 +67,18 @@ def history_csv(runs: dict[int, DistilRun]) -> str:
     rows = [
         {"run": number, "arm": arm, "seed": seed, "epoch": epoch + 1, "val_accuracy": history[seed, epoch]}
         for number, run in runs.items()
-        for arm, history in (("alone", run.alone), ("distilled", run.distilled))
+        for arm, history in run.curves.items()
         for seed, epoch in np.ndindex(*history.shape)
     ]
     return pd.DataFrame(rows).to_csv(index=False)
 
 
-def surface_csv(result: GridResult) -> str:
-    """One row per T, λ and seed: validation accuracy, and its difference from the student alone."""
+def surface_csv(result: GridResult, task: Task) -> str:
+    """One row per T, λ and seed: the settings, validation accuracy, and its difference from the student alone."""
     difference = result.difference()
     rows = [
         {
+            **_settings(task),
             "temperature": result.temperatures[t],
             "lam": result.lams[lam],
             "seed": result.seeds[seed],

@@ -17,9 +17,8 @@ def dataset(name: str) -> data.Dataset:
     return data.load(name)
 
 
-@functools.cache
 def names(*kinds: str) -> list[str]:
-    """Name the data sets that are on this machine, of these kinds or of all."""
+    """Name the data sets that are on this machine now, of these kinds or of all."""
     return [
         source.name for source in data.available() if source.on_this_machine and (not kinds or source.kind in kinds)
     ]

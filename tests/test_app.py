@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from app_support import controls, live_bars
+from app_support import controls, live_bars, resources, soft_view
+from app_support.jobs import Job
 from toolkit import models, scenarios
 
 APP = Path(__file__).parent.parent / "app.py"
@@ -36,7 +37,7 @@ def finished(at, seconds=90):
 
 def assert_whole(at):
     assert not at.exception
-    assert not [error.value for error in at.error if "unforeseen" in error.value]
+    assert [error.value for error in at.error] == []
     assert at.title
 
 
@@ -44,7 +45,6 @@ def assert_whole(at):
 def test_each_page_shows_something_before_anybody_touches_a_control(page):
     at = open_page(page)
     assert_whole(at)
-    assert not at.error
     if page != "soft_targets":
         assert at.subheader
 
@@ -53,6 +53,37 @@ def test_the_title_of_soft_targets_is_made_from_the_data():
     at = open_page("soft_targets")
     assert at.title[0].value.startswith("The teacher is 9")
     assert "What else does it know?" in at.title[0].value
+
+
+def test_a_new_data_set_is_offered_although_the_stored_view_does_not_know_it(monkeypatch):
+    offered = resources.names("vision", "signal")
+    monkeypatch.setattr(resources, "names", lambda *kinds: [*offered, "new"])
+    # toolkit.data is imported here, as in a server soon after its start
+    assert soft_view.data_sets() == [*offered, "new"]
+
+
+def test_stopping_without_a_result_is_said_although_earlier_runs_are_shown():
+    at = open_page("distil", epochs="2", seeds="2")
+    stopped = Job(lambda job: None if job.stop.wait(10) else "not stopped")
+    stopped.stop.set()
+    stopped.wait(5)
+    at.session_state["distil_job"] = stopped
+    at.run()
+    assert_whole(at)
+    assert "Stopped before" in at.info[0].value
+    assert "earlier runs" in at.info[0].value
+
+
+def test_the_surface_counts_what_chance_alone_would_show_and_compares_on_test():
+    at = open_page(
+        "surface", epochs="2", seeds="2", temperatures="2", lams="1", cell_T="2", cell_lam="1", penalty="0.01"
+    )
+    assert_whole(at)
+    said = "\n".join(part.value for part in at.markdown)
+    assert "all with λ_f = 0.01" in said
+    assert "Of 1 cells about 0.05 (5 %) would look clear by chance alone" in said
+    assert "from the student alone (teacher" in said
+    assert "used for choosing" in at.subheader[0].value
 
 
 def test_quick_picks_change_the_example():

@@ -1,5 +1,6 @@
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,7 +42,10 @@ def rows(text):
 def test_downloaded_results_are_the_numbers_of_the_run(run):
     table = rows(exports.results_csv({7: run}))
     assert {row["run"] for row in table} == {"7"}
-    for arm, history, test in (("alone", run.alone, run.alone_test), ("distilled", run.distilled, run.distilled_test)):
+    for arm, history, test in (
+        ("student alone", run.alone, run.alone_test),
+        ("distilled", run.distilled, run.distilled_test),
+    ):
         mine = [row for row in table if row["arm"] == arm]
         assert [float(row["val_accuracy"]) for row in mine] == history[:, -1].tolist()
         assert [float(row["test_accuracy"]) for row in mine] == test.tolist()
@@ -51,14 +55,24 @@ def test_downloaded_curves_are_the_numbers_of_the_run(run):
     table = rows(exports.history_csv({1: run}))
     assert len(table) == 2 * 3 * 2
     for row in table:
-        history = run.alone if row["arm"] == "alone" else run.distilled
+        history = run.alone if row["arm"] == "student alone" else run.distilled
         assert float(row["val_accuracy"]) == history[int(row["seed"]), int(row["epoch"]) - 1]
 
 
 def test_downloaded_surface_is_the_numbers_of_the_result(surface):
-    table = rows(exports.surface_csv(surface))
+    table = rows(exports.surface_csv(surface, TASK))
     assert surface.lams == (0.0, 0.5, 1.0)  # the student alone is always among them
     assert surface.seeds == (0, 1, 2)
+    names = ("dataset", "scenario", "parameter", "student", "penalty_weight", "norm", "epochs")
+    assert [table[0][name] for name in names] == [
+        "digits",
+        "small-transfer-set",
+        "examples = 100",
+        "mlp-8",
+        "0.0",
+        "l2",
+        "2",
+    ]
     for row, value, difference in zip(table, surface.val_accuracy.ravel(), surface.difference().ravel(), strict=True):
         assert (float(row["val_accuracy"]), float(row["difference_from_alone"])) == (value, difference)
 
@@ -85,6 +99,14 @@ def test_the_sentence_says_what_happened(alone, distilled, said):
     run = made_run(alone, distilled)
     assert said in run.verdict
     assert bool(run.advice) == ("No measurable" in said)
+
+
+def test_the_sentence_says_where_only_the_distilled_student_has_a_penalty():
+    unlike = "(distilled with λ_f = 0.01, the student alone without it)"
+    task = replace(TASK, penalty_weight=0.01)
+    for ends in (([0.8, 0.81, 0.82], [0.9, 0.91, 0.92]), ([0.80, 0.90, 0.85], [0.85, 0.80, 0.90])):
+        assert unlike in made_run(*ends, task=task).verdict
+        assert unlike not in made_run(*ends).verdict
 
 
 def test_one_seed_gives_no_verdict_and_names_the_seeds():
