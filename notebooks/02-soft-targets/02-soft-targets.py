@@ -42,7 +42,7 @@ torch.set_num_threads(1)  # networks as small as ours do not gain from more
 #
 # <!-- BEGIN SOLUTION -->
 # Dividing by 8 leaves gaps of less than half between neighbours, so the classes move close together: the first one stays
-# ahead with a little under half. For T → ∞ all logits become equal, and every class gets one third.
+# ahead with a little under half. For T → ∞ all quotients z/T go to 0, and every class gets one third.
 # <!-- END SOLUTION -->
 
 # %% softmax-task [markdown]
@@ -92,7 +92,7 @@ for temperature in (1, 2, 4, 8, 1000):
 
 # %% three-classes-explained [markdown]
 # A temperature never changes the *order* of the classes; it changes how far apart they stand. High T pulls all of them
-# towards one share each (*uniform*), low T towards all or nothing.
+# towards the same share (*uniform*), low T towards all for the largest logit and nothing for the others.
 
 # %% three-classes-claims
 tempered = torch.stack(
@@ -115,7 +115,7 @@ print("yours:       ", softmax_with_temperature(large, 1.0))
 assert softmax_with_temperature(large, 1.0).isfinite().all()
 
 # %% overflow-explained [markdown]
-# The largest number of 32 bits is about 3·10³⁸, which exp passes at 89. Infinity divided by infinity is `nan`, and one
+# The largest finite float32 is about 3.4·10³⁸, and exp(89) is more. Infinity divided by infinity is `nan`, and one
 # `nan` in a loss ruins every weight at the next update. Low temperatures make this *worse*: dividing by T = 0.1 turns a
 # harmless logit of 9 into 90.
 
@@ -123,7 +123,8 @@ assert softmax_with_temperature(large, 1.0).isfinite().all()
 # ## How much does a teacher hesitate?
 #
 # Entropy is the mean surprise, $H(p) = -\sum_i p_i \log p_i$, in *nats* (natural logarithm): 0 for certainty,
-# $\log C$ for $C$ equally likely classes. A class with probability 0 adds nothing.
+# $\log C$ for $C$ equally likely classes. A class with probability 0 adds nothing, since $p \log p \to 0$ as
+# $p \to 0$.
 #
 # **Predict**: does entropy rise or fall with T?
 
@@ -158,18 +159,21 @@ for shape, dtype in (((5, 7), torch.float32), ((1, 3), torch.double), ((2, 3, 4)
 #
 # Our data are 1,797 handwritten digits of 8 × 8 pixels, from scikit-learn. The teacher is a convolutional network. The
 # first time, it is trained while you wait, for some seconds; after that it comes from a cache.
+#
+# We watch it on images that it was not trained on, those of the *validation* part. A third part, for testing, stays shut
+# until everything is chosen (lesson 04).
 
 # %% teacher tags=["nbval-ignore-output"]
 digits = data.load("digits")
 teacher = training.train_teacher(digits)
-print(f"{teacher.name}: {teacher.test_accuracy:.1%} of the test digits are right")
-assert teacher.test_accuracy > 0.97
+print(f"{teacher.name}: {teacher.val_accuracy:.1%} of the validation digits are right")
+assert teacher.val_accuracy > 0.97
 assert sum(map(len, (digits.y_train, digits.y_val, digits.y_test))) == 1797
 
 # %% entropy-by-temperature tags=["nbval-ignore-output"]
 mean_entropy, most = {}, math.log(digits.classes)
 for temperature in (1, 2, 4, 8, 20):
-    p = softmax_with_temperature(teacher.test_logits, temperature)
+    p = softmax_with_temperature(teacher.val_logits, temperature)
     mean_entropy[temperature] = entropy(p).mean().item()
     print(f"T = {temperature:2}: {mean_entropy[temperature]:.3f} nats of at most {most:.3f}")
 rising = list(mean_entropy.values())
@@ -189,18 +193,18 @@ assert rising[-1] > 0.8 * most, "at T = 20 it is not far from uniform"
 # strongest wrong class shows most at T = 4. **Predict**, when you see the image: which wrong digit will it be?
 
 # %% rich-example tags=["nbval-ignore-output"]
-sure = softmax_with_temperature(teacher.test_logits, 1)
-warm = softmax_with_temperature(teacher.test_logits, 4)
+sure = softmax_with_temperature(teacher.val_logits, 1)
+warm = softmax_with_temperature(teacher.val_logits, 4)
 second_share = warm.topk(2, dim=-1).values[:, 1]
-candidates = (sure.argmax(-1) == digits.y_test) & (sure.amax(-1) > 0.99)
+candidates = (sure.argmax(-1) == digits.y_val) & (sure.amax(-1) > 0.99)
 example = torch.where(candidates, second_share, torch.zeros_like(second_share)).argmax().item()
-image, label = digits.x_test[example], digits.y_test[example].item()
-print(f"test digit {example}: the teacher is {sure[example, label]:.1%} sure of a {label}")
+image, label = digits.x_val[example], digits.y_val[example].item()
+print(f"validation digit {example}: the teacher is {sure[example, label]:.1%} sure of a {label}")
 assert sure[example, label] > 0.99
 
 # %% rich-example-figure tags=["nbval-ignore-output"]
 plots.soft_target_bars(
-    teacher.test_logits[example], digits.class_names, temperatures=(1, 4), label=label, image=image
+    teacher.val_logits[example], digits.class_names, temperatures=(1, 4), label=label, image=image
 )
 
 # %% rich-example-claims tags=["nbval-ignore-output"]
@@ -212,23 +216,25 @@ assert warm_share > 0.1, "a second digit appears at T = 4"
 
 # %% dark-knowledge-explained [markdown]
 # The label says "this, and nothing else". The teacher adds what else it might have been, and how much less it resembles
-# all the rest. It learned this from all the other images, and a student gets it with every single example. Hinton,
-# Vinyals and Dean (2015) call it *dark knowledge*, since at T = 1 nobody sees it.
+# all the rest. It learned this from all the other images, and a student gets it with every single example. Geoffrey
+# Hinton called it *dark knowledge* in a talk of 2014; the paper is Hinton, Vinyals and Dean (2015). At T = 1 nobody sees
+# it.
 
 # %% slider-intro [markdown]
 # **Play**: drag T. From where on would *you* have guessed the second digit?
 
 # %% slider tags=["nbval-ignore-output"]
 widgets.temperature_slider(
-    teacher.test_logits[example], digits.class_names, label=label, image=image
+    teacher.val_logits[example], digits.class_names, label=label, image=image
 )
 
 # %% families-intro [markdown]
-# One example may be an accident. Averaged over all test images of a class, which other digit does the teacher think of?
+# One example may be an accident. Averaged over all validation images of a class, which other digit does the teacher
+# think of?
 
 # %% families tags=["nbval-ignore-output"]
 for digit in range(digits.classes):
-    share = warm[digits.y_test == digit].mean(0)
+    share = warm[digits.y_val == digit].mean(0)
     share[digit] = 0
     print(f"a {digit} most resembles a {share.argmax()}, with {share.max():.1%}")
     assert share.max() > 1.5 * share.sum() / (digits.classes - 1), "not spread evenly"
@@ -236,10 +242,10 @@ for digit in range(digits.classes):
 # %% pitfalls [markdown]
 # ## What could go wrong
 #
-# * **Softmax over the wrong axis**: with a batch of as many examples as classes nothing complains. Test with another size.
+# * **Softmax over the wrong axis** gives the same shape, so nothing complains. Each *row* must sum to 1: look at one.
 # * **Softmax twice**: PyTorch's `cross_entropy` takes logits and applies the softmax itself. Models return logits.
-# * **`softmax(z).log()`** gives −∞ where a probability was rounded to 0; `log_softmax` does not.
-# * **A temperature that helps one teacher** may be too low for another whose logits are larger: T has no absolute scale.
+# * **`softmax(z).log()`** gives −∞ where a probability was rounded to 0; `log_softmax` never forms that probability.
+# * **A temperature that helps one teacher** may be too low for another whose logits are further apart: only z/T counts.
 
 # %% questions [markdown]
 # ## Questions
