@@ -46,14 +46,15 @@ torch.set_num_threads(1)  # networks as small as ours do not gain from more
 #
 # <!-- BEGIN SOLUTION -->
 # It shrinks. The logits are divided by T, which makes one factor 1/T in the derivative; the tempered probabilities also
-# come closer to each other, which for large T makes about another. So it shrinks roughly like 1/T², some hundred times.
+# come closer to each other, which for large T makes about another. Both together would be a factor of 20² = 400; it is
+# less, since at small T the probabilities come closer more slowly than that. Tens to some hundreds of times.
 # <!-- END SOLUTION -->
 
 # %% soft-task [markdown]
 # ## The soft part
 #
-# The divergence $\mathrm{KL}(p \,\|\, q) = \sum_i p_i\,(\log p_i - \log q_i)$ asks how badly $q$ describes $p$: it is 0
-# where both are the same, and never negative. *Sum over the classes, average over the batch*, times T². The teacher is a
+# The divergence $\mathrm{KL}(p \,\|\, q) = \sum_i p_i\,(\log p_i - \log q_i)$ asks how badly $q$ describes $p$: it is never
+# negative, and 0 only where both are the same. *Sum over the classes, average over the batch*, times T². The teacher is a
 # given: no gradient may reach its logits.
 
 
@@ -121,11 +122,15 @@ assert max(warm) < 2 * min(warm)
 assert with_factor[20] > with_factor[1], "it does not vanish"
 
 # %% gradient-explained [markdown]
-# Dividing logits by T puts one factor 1/T into the derivative. The tempered probabilities of student and teacher also move
-# closer to one another, which for a large T makes a second one. T² undoes both. Without it, raising T would silently turn
-# the soft part *off*, and λ would mean something else at every temperature.
+# At the student's logits, one example's divergence has the gradient $\big(p_T(z_s) - p_T(z_t)\big)/T$: dividing by T puts
+# one factor 1/T there. The tempered probabilities also move closer to one another, and for a large T their difference is
+# itself proportional to 1/T. T² makes up for both: the larger T, the more exactly. Without it, raising T would silently
+# turn the soft part *off*, and λ would mean something else at every temperature.
 #
-# For T → ∞ the gradient becomes $(z_s - z_t)/C$, with both logits centred: the student then simply copies logits.
+# For T → ∞ one example's gradient, T² included, becomes $(\bar z_s - \bar z_t)/C$, where $C$ is the number of classes and
+# $\bar z$ are *centred* logits: those of an example minus their mean over the classes. The mean over a batch of $B$
+# examples divides it by $B$. It is the gradient of $\|\bar z_s - \bar z_t\|^2 / (2C)$: the student copies the teacher's
+# logits, up to one number per example that no softmax sees.
 
 # %% limit tags=["nbval-ignore-output"]
 hot = 1000.0
@@ -139,8 +144,8 @@ assert difference < 0.05
 # %% mean-trap-intro [markdown]
 # ## What could go wrong: one word too few
 #
-# PyTorch has this divergence: `F.kl_div(log_student, teacher, reduction=…)`. Its default `"mean"` has misled several
-# published implementations. **Predict**: by what factor is it off, with ten classes?
+# PyTorch has this divergence: `F.kl_div(log_student, teacher, reduction=…)`. Its default is `"mean"`, of which PyTorch's
+# own documentation says that it is not the true divergence. **Predict**: by what factor is it off, with ten classes?
 
 # %% mean-trap
 generator = torch.Generator().manual_seed(0)
@@ -252,27 +257,30 @@ for norm, penalty_weight in (("l2", 0.0), ("l2", 0.001), ("l1", 0.001)):
     )
     name = norm if penalty_weight else "none"
     nearly_zero[name] = (weights.abs() < 0.01).double().mean().item()
-    share, accuracy = nearly_zero[name], trained.test_accuracy
-    print(f"penalty {name:4}: {share:.0%} of weights below 0.01, test accuracy {accuracy:.1%}")
+    share, accuracy = nearly_zero[name], trained.val_accuracy
+    print(f"penalty {name:4}: {share:.0%} of weights below 0.01, validation {accuracy:.1%} right")
 assert nearly_zero["l1"] > 1.5 * nearly_zero["l2"] > 1.5 * nearly_zero["none"]
 
 # %% penalty-explained [markdown]
-# The slope of $|w|$ is the same for small and large weights: L1 keeps pushing until a weight is nearly gone. The slope of
-# $w^2$ fades as $w$ does. Neither penalty knows the teacher: with $\lambda_f$ alone there is no distillation.
+# The slope of $|w|$ is as steep for small weights as for large ones: L1 keeps pushing until a weight is nearly gone. The
+# slope of $w^2$ is $2w$, which fades as $w$ does. Neither penalty knows the teacher: with $\lambda_f$ alone there is no distillation.
 
 # %% pitfalls [markdown]
 # ## What could go wrong
 #
-# * **Teacher and student swapped** in the divergence: the loss still falls, towards something else.
+# * **Teacher and student swapped** in the divergence: the loss still falls, and is still 0 for a perfect copy. But a
+#   student that cannot copy everything may then drop classes that the teacher finds possible, at little cost.
 # * **A probability where a logarithm belongs**: `F.kl_div` wants log-probabilities first; otherwise the "loss" turns negative.
 # * **Only the teacher tempered**: then the loss is not zero for a student that equals its teacher.
-# * **A gradient into the teacher**: the teacher learns from the student, and both meet in the middle.
+# * **A gradient into the teacher**: where an optimizer holds its weights too, it learns from the student, and both meet
+#   in the middle.
 
 # %% questions [markdown]
 # ## Questions
 #
 # 1. At λ = 1 no label is used. What does the student learn then about an image that the teacher gets wrong?
-# 2. Cross entropy with soft targets, and the divergence, give the same gradient. Why? Which one is zero at the goal?
+# 2. Cross entropy with soft targets, and the divergence, give the student the same gradient. Why? Which one is zero at
+#    the goal?
 # 3. In the article's formula the labels are compared with the *teacher's* soft targets. What gradient does the student get?
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-weights", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
@@ -280,6 +288,7 @@ assert nearly_zero["l1"] > 1.5 * nearly_zero["l2"] > 1.5 * nearly_zero["none"]
 # How do the two findings fit together?
 #
 # <!-- BEGIN SOLUTION -->
-# Without T² the soft part is some T² times weaker, so λ must come very near to 1 before it counts as much as the hard
-# part. Both found about the same balance of the two gradients; only the numbers that describe it differ.
+# Without T² the soft part is T² = 64 times weaker, so λ must come very near to 1 before it counts as much as the hard
+# part: the weights 0.01 and 0.99/64 are in the same ratio as 0.39 and 0.61, so it is λ = 0.61 where T² is there. Both found
+# about the same balance of the two gradients; only the number that describes it differs.
 # <!-- END SOLUTION -->
