@@ -107,7 +107,7 @@ heading.title(f"{sure} {question}")
 with picture:
     temperature = st.session_state.get("temperature") or nearest_temperature(st.query_params.get("T"))
     description = f"Test example {index} of {name}, labelled {view.class_names[example.label]}."
-    released = live_bars(example, description, student_is_distilled=wanted[1], temperature=temperature, key="bars")
+    released = live_bars(example, description, distilled=wanted[1], temperature=temperature, key="bars")
     st.session_state.temperature = released
     if st.query_params.get("T", "4") != f"{released:g}":
         st.query_params["T"] = f"{released:g}"

@@ -44,7 +44,7 @@ def show(result, task):
         )
         lam = choose("Cell: λ", "cell_lam", result.lams, "The column to look at. A click on a cell chooses it too.")
     t, lam = best[0] if t is None else t, best[1] if lam is None else lam
-    difference = metrics.confidence_interval(result.difference())
+    difference = result.difference_interval()
     clear, cells = int((~difference.holds_zero).sum()), difference.mean.size - len(result.temperatures)
     penalty = f", all with λ_f = {task.penalty_weight:g}" if task.penalty_weight else ""
     finding = (
@@ -63,12 +63,14 @@ def show(result, task):
         f"{finding}{chance} *Hatched*: the 95 % interval of the difference holds zero. *Solid ring*: the cell that validation chose. "
         "*Dashed ring*: the cell below."
     )
-    cell, alone = metrics.confidence_interval(result.difference()[t, lam]), result.lams.index(0)
+    cell = metrics.Interval(difference.mean[t, lam], difference.low[t, lam], difference.high[t, lam])
+    alone = result.lams.index(0)
     st.subheader(
         f"T = {result.temperatures[t]:g}, λ = {result.lams[lam]:g}: {metrics.in_points(cell)} on validation, which was used for choosing",
         anchor=False,
     )
-    on_test = metrics.confidence_interval(result.accuracy[t, lam] - result.accuracy[t, alone])
+    gain = result.accuracy[t, lam] - result.accuracy[t, alone]
+    on_test = metrics.confidence_interval(gain, examples=len(result.dataset.y_test))
     beside = "this is the student alone" if lam == alone else f"{metrics.in_points(on_test)} from the student alone"
     st.markdown(
         f"Test accuracy of this cell: **{percent(result.accuracy[t, lam].mean())}**, {beside} (teacher {percent(result.teacher.test_accuracy)}). "

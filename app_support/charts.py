@@ -87,7 +87,7 @@ def surface(result: GridResult, chosen: tuple[int, int]) -> alt.LayerChart:
 
     A solid ring marks the cell that validation chose, a dashed one the cell that is looked at.
     """
-    difference = metrics.confidence_interval(result.difference())
+    difference = result.difference_interval()
     cells = pd.DataFrame(
         [
             {

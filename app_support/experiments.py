@@ -72,7 +72,8 @@ class DistilRun:
     @property
     def difference(self) -> metrics.Interval:
         """The paired difference on validation after the last epoch: distilled minus alone."""
-        return metrics.confidence_interval(self.distilled[:, -1] - self.alone[:, -1])
+        examples = len(resources.dataset(self.task.dataset).y_val)
+        return metrics.confidence_interval(self.distilled[:, -1] - self.alone[:, -1], examples=examples)
 
     @property
     def words(self) -> str:
@@ -119,9 +120,7 @@ class DistilRun:
         if self.lam == 0:
             ideas.append("**λ**: at 0 the teacher has no say, and both students are the same up to λ_f")
         if self.task.epochs < 200:
-            ideas.append(
-                f"**budget**: soft targets often pay only after more epochs; test 200 instead of {self.task.epochs}"
-            )
+            ideas.append("**budget**: soft targets often pay only after more epochs; test what 200 change")
         ideas.append("**capacity**: a larger student may follow the teacher's logits better; test another size")
         return "What to look at: " + "; ".join(ideas) + "."
 

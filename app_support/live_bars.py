@@ -35,7 +35,7 @@ def nearest_temperature(text: str | None) -> float:
     return min(TEMPERATURES, key=lambda stop: abs(math.log(stop / wanted)))
 
 
-def live_bars(example: Example, description: str, *, student_is_distilled: bool, temperature: float, key: str) -> float:
+def live_bars(example: Example, description: str, *, distilled: bool, temperature: float, key: str) -> float:
     """Draw an example (described for those who cannot see it), and the bars with their slider; returns the temperature at which the slider was last released."""
     result = _render(
         key=key,
@@ -46,8 +46,8 @@ def live_bars(example: Example, description: str, *, student_is_distilled: bool,
             "teacher_logits": example.teacher_logits,
             "student_logits": example.student_logits,
             "label": example.label,
-            "student_name": "student, distilled" if student_is_distilled else "student alone",
-            "colours": {"teacher": TEACHER, "student": DISTILLED if student_is_distilled else ALONE},
+            "student_name": "student, distilled" if distilled else "student alone",
+            "colours": {"teacher": TEACHER, "student": DISTILLED if distilled else ALONE},
             "temperatures": TEMPERATURES,
             "temperature": temperature,
         },

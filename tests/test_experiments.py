@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app_support import charts, experiments, exports, look
+from app_support import charts, experiments, exports, look, resources
 from app_support.experiments import DistilRun, Task
 from toolkit import plots
 
@@ -83,6 +83,7 @@ def test_only_cells_whose_interval_holds_zero_are_hatched(surface):
     hatched = set(zip(round((lines.left + lines.right) / 2), round((lines.bottom + lines.top) / 2), strict=True))
     held = fill.data[fill.data.held]
     assert hatched == set(zip(held.column, held.row, strict=True))
+    assert fill.data.held.tolist() == surface.difference_interval().holds_zero.ravel().tolist()
     domain = fill.to_dict()["encoding"]["color"]["scale"]["domain"]
     assert domain[0] == -domain[-1]
 
@@ -107,6 +108,12 @@ def test_the_sentence_says_where_only_the_distilled_student_has_a_penalty():
     for ends in (([0.8, 0.81, 0.82], [0.9, 0.91, 0.92]), ([0.80, 0.90, 0.85], [0.85, 0.80, 0.90])):
         assert unlike in made_run(*ends, task=task).verdict
         assert unlike not in made_run(*ends).verdict
+
+
+def test_seeds_that_agree_on_a_single_example_measure_nothing():
+    step = 1 / len(resources.dataset("digits").y_val)
+    assert "No measurable difference" in made_run([0.8] * 3, [0.8 + step] * 3).verdict
+    assert "is better" in made_run([0.8] * 3, [0.8 + 5 * step] * 3).verdict
 
 
 def test_one_seed_gives_no_verdict_and_names_the_seeds():
