@@ -16,10 +16,11 @@ help:  ## List what there is to make
 setup: $(VENV)/ready  ## Build .venv with everything that app, course and tests need (the first time takes minutes)
 
 $(VENV)/ready: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "Python 3.11 or newer is needed; say which one to use: make setup PYTHON=python3.12"; exit 1; }
+	@echo "Building $(VENV): a few minutes, once."
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[app,lab,teacher,test]'
+	$(RUN) -m pip install --constraint constraints.txt --editable '.[app,lab,teacher,test]'
 	@touch $@
 
 app: setup  ## Open the app in the browser

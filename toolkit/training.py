@@ -11,6 +11,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -161,8 +162,7 @@ def fit(
             schedule.step()
             losses_of_epoch.append(loss.detach())
         model.eval()
-        with torch.no_grad():
-            val_logits = model(validation[0])
+        val_logits = predict(model, validation[0])
         mean_loss = torch.stack(losses_of_epoch).mean().item()
         if not np.isfinite(mean_loss) or not torch.isfinite(val_logits).all():
             raise TrainingDiverged(name, epoch)
@@ -180,25 +180,22 @@ def fit(
 
 @dataclass(frozen=True)
 class Teacher:
-    """A trained teacher with the logits that students learn from, each of shape (examples, classes)."""
+    """A trained teacher with the logits that students learn from, each of shape (examples, classes).
+
+    Logits are computed once, when they are first asked for; those from the cache come along.
+    """
 
     name: str
     model: nn.Module
     dataset: Dataset = field(repr=False)
-    train_logits: Tensor = field(repr=False)
-    val_logits: Tensor = field(repr=False)
-    test_logits: Tensor = field(repr=False)
     history: History = field(repr=False)
     from_cache: bool = False
 
     @classmethod
-    def of(
-        cls, model: nn.Module, dataset: Dataset, name: str = "your own teacher", history: History | None = None
-    ) -> "Teacher":
-        """Make any module that returns logits a teacher."""
-        parts = (dataset.x_train, dataset.x_val, dataset.x_test)
-        train_logits, val_logits, test_logits = (predict(model, x) for x in parts)
-        for logits in (train_logits, val_logits, test_logits):
+    def of(cls, model: nn.Module, dataset: Dataset, name: str = "your own teacher") -> "Teacher":
+        """Make any module a teacher that gives finite logits, one for each class of the data set."""
+        teacher = cls(name, model, dataset, History([], [], "epochs"))
+        for logits in (teacher.val_logits, teacher.test_logits, teacher.train_logits):
             if logits.ndim != 2 or logits.shape[1] != dataset.classes:
                 raise ValueError(
                     f"{name} gives outputs of shape {tuple(logits.shape)}, but {dataset.name!r} needs one logit for each "
@@ -206,7 +203,22 @@ class Teacher:
                 )
             if not torch.isfinite(logits).all():
                 raise ValueError(f"{name} gives logits that are NaN or infinite")
-        return cls(name, model, dataset, train_logits, val_logits, test_logits, history or History([], [], "epochs"))
+        return teacher
+
+    @cached_property
+    def train_logits(self) -> Tensor:
+        """Logits of the training part."""
+        return predict(self.model, self.dataset.x_train)
+
+    @cached_property
+    def val_logits(self) -> Tensor:
+        """Logits of the validation part."""
+        return predict(self.model, self.dataset.x_val)
+
+    @cached_property
+    def test_logits(self) -> Tensor:
+        """Logits of the test part."""
+        return predict(self.model, self.dataset.x_test)
 
     @property
     def val_accuracy(self) -> float:
@@ -220,7 +232,7 @@ class Teacher:
 
 
 @torch.no_grad()
-def predict(model: nn.Module, x: Tensor, batch_size: int = 4096) -> Tensor:
+def predict(model: nn.Module, x: Tensor, batch_size: int = 1024) -> Tensor:
     """Logits of shape (examples, classes), in eval mode and without a graph; the model's mode is put back."""
     was_training = model.training
     model.eval()
@@ -287,7 +299,7 @@ def train_teacher(
             stop=stop,
             name=f"the teacher {name}",
         )
-    teacher = Teacher.of(network, dataset, name, history)
+    teacher = Teacher(name, network, dataset, history)
     if cache and history.ending != "stop":
         store.save(key, _pack(teacher))
     return teacher
@@ -312,9 +324,12 @@ def _teacher_key(dataset: Dataset, name: str, recipe: Recipe, seed: int, target:
     return f"teacher-{name}-{hashlib.blake2b(cause.encode(), digest_size=8).hexdigest()}"
 
 
+_LOGITS = ("train_logits", "val_logits", "test_logits")
+
+
 def _pack(teacher: Teacher) -> store.Arrays:
     arrays = {f"weights.{key}": value.numpy() for key, value in teacher.model.state_dict().items()}
-    arrays |= {part: getattr(teacher, part).numpy() for part in ("train_logits", "val_logits", "test_logits")}
+    arrays |= {part: getattr(teacher, part).numpy() for part in _LOGITS}
     history = teacher.history
     return arrays | {
         "loss": np.array(history.loss),
@@ -339,13 +354,13 @@ def _unpack(arrays: store.Arrays, name: str, dataset: Dataset) -> Teacher | None
         history = History(
             arrays["loss"].tolist(), arrays["val_accuracy"].tolist(), ending, None if np.isnan(target) else target
         )
-        train_logits, val_logits, test_logits = (
-            torch.from_numpy(arrays[part]) for part in ("train_logits", "val_logits", "test_logits")
-        )
+        logits = {part: torch.from_numpy(arrays[part]) for part in _LOGITS}
     except (KeyError, RuntimeError, TypeError, ValueError):
         return None
     network.eval()
-    return Teacher(name, network, dataset, train_logits, val_logits, test_logits, history, from_cache=True)
+    teacher = Teacher(name, network, dataset, history, from_cache=True)
+    teacher.__dict__.update(logits)  # where the cached properties keep what they computed
+    return teacher
 
 
 @contextlib.contextmanager
