@@ -159,6 +159,20 @@ def test_same_seed_gives_the_same_student_to_the_bit(digits, teacher):
     assert not torch.equal(one.model[1].weight, other.model[1].weight)
 
 
+def test_number_of_threads_changes_nothing_and_is_put_back(digits, tmp_path, monkeypatch):
+    before = torch.get_num_threads()
+    try:
+        logits = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            teacher = training.train_teacher(digits, "cnn-4", recipe=Recipe(2), cache=False, progress=silent)
+            logits.append(teacher.train_logits)
+            assert torch.get_num_threads() == threads
+        assert torch.equal(*logits)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_student_is_in_train_mode_for_every_batch_and_in_eval_mode_afterwards(digits, teacher, monkeypatch):
     modes = []
     original = losses.mixed_loss

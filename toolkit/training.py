@@ -6,13 +6,13 @@ stated target is reached (the article's fourth step), and says which.
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ from toolkit.scenarios import Scenario
 
 Progress = Callable[[int, int], None]  # called with (epochs done, epochs in all)
 Ending = Literal["epochs", "target", "stop"]
+Result = TypeVar("Result")
+MANY_EXAMPLES = 10_000
 
 
 class TrainingDiverged(RuntimeError):  # noqa: N818  reads better where it is raised
@@ -106,6 +108,27 @@ class History:
         return ended if self.target is None else f"{ended}, below the target of {self.target:.1%} validation accuracy"
 
 
+def _steady(work: Callable[..., Result]) -> Callable[..., Result]:
+    """Use one thread where there are few examples; model and examples come first among the arguments.
+
+    Sums then keep one order, so that a seed gives the same numbers on the same machine whatever the caller's number of
+    threads. Small networks gain nothing from more, and lose much on a busy machine.
+    """
+
+    @functools.wraps(work)
+    def steadily(model: nn.Module, x: Tensor, *others: Any, **options: Any) -> Result:
+        threads = torch.get_num_threads()
+        if len(x) < MANY_EXAMPLES:
+            torch.set_num_threads(1)
+        try:
+            return work(model, x, *others, **options)
+        finally:
+            torch.set_num_threads(threads)
+
+    return steadily
+
+
+@_steady
 def fit(
     model: nn.Module,
     x: Tensor,
@@ -205,17 +228,17 @@ class Teacher:
                 raise ValueError(f"{name} gives logits that are NaN or infinite")
         return teacher
 
-    @cached_property
+    @functools.cached_property
     def train_logits(self) -> Tensor:
         """Logits of the training part."""
         return predict(self.model, self.dataset.x_train)
 
-    @cached_property
+    @functools.cached_property
     def val_logits(self) -> Tensor:
         """Logits of the validation part."""
         return predict(self.model, self.dataset.x_val)
 
-    @cached_property
+    @functools.cached_property
     def test_logits(self) -> Tensor:
         """Logits of the test part."""
         return predict(self.model, self.dataset.x_test)
@@ -231,6 +254,7 @@ class Teacher:
         return metrics.accuracy(self.test_logits, self.dataset.y_test)
 
 
+@_steady
 @torch.no_grad()
 def predict(model: nn.Module, x: Tensor, batch_size: int = 1024) -> Tensor:
     """Logits of shape (examples, classes), in eval mode and without a graph; the model's mode is put back."""
@@ -244,7 +268,7 @@ def predict(model: nn.Module, x: Tensor, batch_size: int = 1024) -> Tensor:
 
 def usual_recipe(dataset: Dataset) -> Recipe:
     """The recipe of a teacher unless another is asked for: fewer epochs where each of them has many steps."""
-    return Recipe(epochs=30 if len(dataset.x_train) < 10_000 else 5, learning_rate=0.01)
+    return Recipe(epochs=30 if len(dataset.x_train) < MANY_EXAMPLES else 5, learning_rate=0.01)
 
 
 def train_teacher(
