@@ -75,6 +75,11 @@ class Job:
         """Whether the work still goes on."""
         return self._thread.is_alive()
 
+    @property
+    def words(self) -> str:
+        """Say what is going on; a wish to stop is answered at once, although the work may need a moment to end."""
+        return "Stopping …" if self.stop.is_set() else self.doing or "Starting"
+
     def wait(self, seconds: float) -> bool:
         """Wait at most so long; True if the work has ended."""
         self._thread.join(seconds)

@@ -2,19 +2,27 @@
 
 import functools
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 
 from app_support.jobs import Stopped
 from toolkit import data, training
 
 _teachers: dict[str, training.Teacher] = {}
-_one_at_a_time = threading.Lock()  # two visitors who need the same teacher train it once
+# By data set: two visitors who need the same are served once, and keep nobody waiting who needs another.
+_loading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+_training: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 @functools.lru_cache(maxsize=4)
+def _load(name: str) -> data.Dataset:
+    return data.load(name)
+
+
 def dataset(name: str) -> data.Dataset:
     """Load a data set once."""
-    return data.load(name)
+    with _loading[name]:
+        return _load(name)
 
 
 def names(*kinds: str) -> list[str]:
@@ -34,17 +42,24 @@ def teacher(
     Stopped
         If ``stop`` was set before the teacher was ready.
     """
-    while not _one_at_a_time.acquire(timeout=0.05):
-        if stop is not None and stop.is_set():
+    if (ready := _teachers.get(name)) is not None:
+        return ready
+    stop = stop or threading.Event()
+    while not _training[name].acquire(timeout=0.05):
+        if stop.is_set():
             raise Stopped
     try:
-        if name not in _teachers:
-            trained = training.train_teacher(dataset(name), progress=progress or (lambda done, total: None), stop=stop)
-            if trained.history.ending == "stop":
-                raise Stopped
-            if len(_teachers) >= 4:
-                _teachers.pop(next(iter(_teachers)))
-            _teachers[name] = trained
-        return _teachers[name]
+        if (ready := _teachers.get(name)) is not None:
+            return ready
+        loaded = dataset(name)
+        if stop.is_set():
+            raise Stopped
+        trained = training.train_teacher(loaded, progress=progress or (lambda done, total: None), stop=stop)
+        if trained.history.ending == "stop":
+            raise Stopped
+        if len(_teachers) >= 4:
+            _teachers.pop(next(iter(_teachers)), None)
+        _teachers[name] = trained
+        return trained
     finally:
-        _one_at_a_time.release()
+        _training[name].release()

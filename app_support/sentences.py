@@ -24,6 +24,6 @@ def follow(job: jobs.Job) -> None:
     def watch() -> None:
         if not job.running:
             st.rerun()
-        st.progress(job.share, text=job.doing or "Starting")
+        st.progress(job.share, text=job.words)
 
     watch()

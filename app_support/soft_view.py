@@ -110,6 +110,7 @@ def _make(name: str, distilled: bool, job: Job) -> SoftView:
     from toolkit import training
     from toolkit.losses import soft_targets
 
+    job.report(f"Loading {name}")
     dataset = resources.dataset(name)
     teacher = resources.teacher(name, job.report(f"Training the teacher on {name}", 0, 0.8), job.stop)
     student = training.train_student(

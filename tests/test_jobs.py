@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from app_support import resources
 from app_support.jobs import Job, Stopped, sentence
 from toolkit import data, losses, metrics, training
 
@@ -47,6 +48,30 @@ def test_an_error_becomes_its_own_sentence():
     assert job.wait(5)
     assert job.error.startswith("Temperature")
     assert job.error.endswith(".")
+
+
+def test_a_slow_data_set_keeps_nobody_waiting_who_needs_another(monkeypatch):
+    loading, loaded = threading.Event(), threading.Event()
+
+    def slow(name):
+        loading.set()
+        assert loaded.wait(20)
+        return name
+
+    monkeypatch.setattr(resources, "_load", slow)
+    monkeypatch.setitem(resources._teachers, "ready", "its teacher")
+    first, second = (Job(lambda job: resources.teacher("slow", stop=job.stop)) for _ in range(2))
+    assert loading.wait(5)
+    other = Job(lambda job: resources.teacher("ready", stop=job.stop))
+    assert other.wait(2)
+    assert other.result == "its teacher"
+    for job in (first, second):
+        job.stop.set()
+        assert job.words == "Stopping …"
+    assert second.wait(2)  # it only waited its turn
+    loaded.set()
+    assert first.wait(2)  # nothing is trained after the data have come
+    assert (first.stopped, second.stopped, first.result, first.error) == (True, True, None, "")
 
 
 def caught(work):
