@@ -10,12 +10,22 @@ from app_support.sentences import follow
 
 def go_to(examples):
     """Go to the example of the list that follows the one shown."""
-    shown = st.session_state.get("example")
-    st.session_state["example"] = examples[(examples.index(shown) + 1) % len(examples) if shown in examples else 0]
+    shown = st.session_state.get(box)
+    st.session_state[box] = examples[(examples.index(shown) + 1) % len(examples) if shown in examples else 0]
 
 
 def forget_example():
-    st.session_state.pop("example", None)
+    """Drop the example of another data set from the address: it may be gone while the new one is still loading."""
+    st.query_params.pop("example", None)
+
+
+def first_example():
+    """Give the example to begin with: the one last shown, the one of the link, or the richest."""
+    of, last = st.session_state.get("shown_example", (name, None))
+    text = st.query_params.get("example", "")
+    if last is None and text.isdecimal() and len(text) < 10:
+        last = int(text)
+    return last if of == name and last is not None and last < len(view.labels) else int(view.rich[0])
 
 
 heading, picture = st.container(), st.container()
@@ -27,7 +37,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         bind="query-params",
         width=220,
         on_change=forget_example,
-        help="Where the example comes from. Only what is on this machine is listed; mnist1d is synthetic, the others are real.",
+        help="Where the example comes from. Only data sets on this machine with images or signals are listed; mnist1d is synthetic, the others are real.",
     )
     which = st.segmented_control(
         "Student",
@@ -49,14 +59,18 @@ if view is None:
             st.session_state.soft_job.stop.set()
         st.session_state.soft_wanted, st.session_state.soft_job = wanted, soft_view.start(*wanted)
     job = st.session_state.soft_job
-    if not job.wait(1):
+    if not job.wait(0 if job.stop.is_set() else 1):
         with picture:
             st.title("The teacher is getting ready. What will it know?")
             follow(job)
-            if st.button("Stop", icon=":material/stop:", help="Stop within one batch; nothing is kept then."):
-                job.stop.set()
-                job.wait(2)
-                st.rerun()
+            st.button(
+                "Stop",
+                icon=":material/stop:",
+                key="stop_soft",
+                on_click=job.stop.set,
+                disabled=job.stop.is_set(),
+                help="Stop within one batch, or once the data are loaded; nothing is kept then.",
+            )
         st.stop()
     view = job.result
     if view is None:
@@ -66,16 +80,16 @@ if view is None:
         )
         st.stop()
 
-if not st.query_params.get("example", "0").isdecimal():  # Streamlit stumbles over 1e999
-    del st.query_params["example"]
+# The address is read and written here: a widget bound to it stumbles over 1e999, and leaves out what is the default.
+box = f"example_{name}"
+if box not in st.session_state or st.session_state.get("shown_example", (name,))[0] != name:
+    st.session_state[box] = first_example()
 with more_controls:
     index = st.number_input(
         f"Example, 0 to {len(view.labels) - 1}",
         min_value=0,
         max_value=len(view.labels) - 1,
-        value=int(view.rich[0]),
-        key="example",
-        bind="query-params",
+        key=box,
         width=180,
         help="Which example of the test part. The teacher was not trained on it.",
     )
@@ -95,7 +109,9 @@ with more_controls:
         help=f"Go to the next of the {len(view.wrong)} test examples that the teacher gets wrong.",
     )
 
-index = int(min(max(index if index is not None else int(view.rich[0]), 0), len(view.labels) - 1))
+st.session_state["shown_example"] = (name, index)
+if st.query_params.get("example") != str(index):
+    st.query_params["example"] = str(index)
 example, choice = view.example(index), view.teacher_choice(index)
 sure = f"The teacher is {percent(view.confidence[index])} sure that this is {with_article(view.class_names[choice])}."
 right = choice == example.label
