@@ -58,12 +58,16 @@ with heading:
             job.wait(0.8)
             if job.running:
                 st.rerun()
-        if busy and st.button(
-            "Stop", icon=":material/stop:", key="stop", help="Stop within one batch. What was trained is shown."
-        ):
-            job.stop.set()
-            job.wait(2)
-            st.rerun()
+        if busy:
+            st.button(
+                "Stop",
+                icon=":material/stop:",
+                key="stop",
+                on_click=job.stop.set,
+                disabled=job.stop.is_set(),
+                help="Stop within one batch. Once the distilled student has had an epoch, what was trained is shown; "
+                "before that (the teacher and the student alone come first) nothing is kept.",
+            )
         st.caption(task.words)
     if job is not None and job.running:
         follow(job)
@@ -80,6 +84,8 @@ with heading:
         st.info(f"Stopped before there was anything to compare.{below}", icon=":material/info:")
 
 with picture, errors_as_sentences():
+    if not runs and job is not None:
+        st.stop()  # what there is to say stands above
     if not runs:
         st.info(
             "These settings take longer than a moment, so nothing was trained on arrival. Press Train: the curves then show "
@@ -99,6 +105,9 @@ with picture, errors_as_sentences():
         help="The run that the picture and the sentence are about. Runs are kept until the page is closed.",
     )
     run = runs[number]
+    if (run.task, run.temperature, run.lam) != (task, temperature, lam):
+        now = "A new run is being trained." if job is not None and job.running else "Press Train to see theirs."
+        st.caption(f"Shown: {run.words}. The controls have changed since. {now}")
     comparable = [n for n in numbers if n != number and runs[n].task.dataset == run.task.dataset]
     overlay = []
     if comparable:

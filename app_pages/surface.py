@@ -60,7 +60,7 @@ def show(result, task):
         charts.surface(result, (t, lam)), key="surface_chart", on_select=take_click, selection_mode="cell", alt=finding
     )
     st.markdown(
-        f"{finding}{chance} *Hatched*: the 95 % interval of the difference holds zero. *Solid ring*: the cell that validation chose. "
+        f"{finding}{chance} *Hatched*: the 95 % interval of the difference holds zero. *Alone* (λ = 0): the reference. *Solid ring*: the cell that validation chose. "
         "*Dashed ring*: the cell below."
     )
     cell = metrics.Interval(difference.mean[t, lam], difference.low[t, lam], difference.high[t, lam])
@@ -146,12 +146,15 @@ with heading:
             job = st.session_state.surface_job = start_surface(task, temperatures, lams)
             st.session_state.surface_task = wanted
             st.rerun()
-        if busy and st.button(
-            "Stop", icon=":material/stop:", key="stop_surface", help="Stop within one batch. Finished seeds stay."
-        ):
-            job.stop.set()
-            job.wait(2)
-            st.rerun()
+        if busy:
+            st.button(
+                "Stop",
+                icon=":material/stop:",
+                key="stop_surface",
+                on_click=job.stop.set,
+                disabled=job.stop.is_set(),
+                help="Stop within one batch. Finished seeds stay.",
+            )
         st.caption(f"{students} students: {task.words}" if ready else "Choose at least one temperature and one λ.")
 
 with picture:
@@ -160,7 +163,7 @@ with picture:
     def follow_surface():
         with errors_as_sentences():
             if job.running:
-                st.progress(job.share, text=job.doing or "Starting")
+                st.progress(job.share, text=job.words)
             elif busy:
                 st.rerun()
             if job.interim is not None:

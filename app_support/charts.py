@@ -85,7 +85,7 @@ def _apart(ends: list[tuple[str, float]], gap: float) -> list[tuple[str, float]]
 def surface(result: GridResult, chosen: tuple[int, int]) -> alt.LayerChart:
     """Draw T by λ: colour = difference from the student alone, hatched where its interval holds zero.
 
-    A solid ring marks the cell that validation chose, a dashed one the cell that is looked at.
+    The column λ = 0 is what the others are compared with: it stays plain, and is named. A solid ring marks the cell that validation chose, a dashed one the cell that is looked at.
     """
     difference = result.difference_interval()
     cells = pd.DataFrame(
@@ -110,7 +110,7 @@ def surface(result: GridResult, chosen: tuple[int, int]) -> alt.LayerChart:
     limit = max(0.5, float(cells.points.abs().max()))
     x = alt.X(
         "left:Q",
-        title="λ, the share of the soft part (0: alone)",
+        title="λ, the share of the soft part",
         scale=alt.Scale(domain=[-0.5, len(result.lams) - 0.5], nice=False, zero=False),
         axis=_names_axis(result.lams),
     )
@@ -136,10 +136,12 @@ def surface(result: GridResult, chosen: tuple[int, int]) -> alt.LayerChart:
     )
     fill = alt.Chart(cells).mark_rect(stroke="white", strokeWidth=1).encode(**place, color=colour)
     hatch = (
-        alt.Chart(_hatching(cells[cells.held]))
+        alt.Chart(_hatching(cells[cells.held & (cells.lam != 0)]))
         .mark_rule(color="#5a5a5a", strokeWidth=1.2)
         .encode(x=x, x2="right:Q", y=y, y2="top:Q")
     )
+    middle = pd.DataFrame({"left": [result.lams.index(0)], "bottom": [(len(result.temperatures) - 1) / 2]})
+    name = alt.Chart(middle).mark_text(text="alone", angle=270, fontSize=TEXT_SIZE, color="#5a5a5a").encode(x=x, y=y)
     rings = []
     for (t, lam), dash in ((result.best_cell(), [1, 0]), (chosen, [5, 4])):
         cell = cells[(cells.row == t) & (cells.column == lam)]
@@ -162,7 +164,7 @@ def surface(result: GridResult, chosen: tuple[int, int]) -> alt.LayerChart:
         )
         .add_params(selection)
     )
-    layers = cast(alt.LayerChart, alt.layer(fill, hatch, *rings, touch))
+    layers = cast(alt.LayerChart, alt.layer(fill, hatch, name, *rings, touch))
     return layers.properties(height=max(260, 56 * len(result.temperatures) + 130))
 
 

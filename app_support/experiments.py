@@ -72,8 +72,16 @@ class DistilRun:
     @property
     def difference(self) -> metrics.Interval:
         """The paired difference on validation after the last epoch: distilled minus alone."""
-        examples = len(resources.dataset(self.task.dataset).y_val)
-        return metrics.confidence_interval(self.distilled[:, -1] - self.alone[:, -1], examples=examples)
+        return metrics.confidence_interval(self.distilled[:, -1] - self.alone[:, -1], examples=self._examples)
+
+    @property
+    def _examples(self) -> int:
+        return len(resources.dataset(self.task.dataset).y_val)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the distilled student is the student alone once more, because neither term differs."""
+        return self.lam == 0 and self.task.penalty_weight == 0
 
     @property
     def words(self) -> str:
@@ -90,15 +98,22 @@ class DistilRun:
                 f"Stopped after {self.distilled.shape[1]} of {self.task.epochs} epochs: the two students had different "
                 "training, so that this run says nothing about which is better."
             )
+        if self.is_alone:
+            return "Both arms are the same student: with λ = 0 and λ_f = 0 nothing distinguishes them."
         if seeds == 1:
             return (
                 f"{metrics.in_points(difference)} for the distilled student with a single seed{unlike}, "
                 "which says nothing about the spread between seeds: no verdict."
             )
-        how = f"{metrics.in_points(difference)} on validation (paired, 95 % interval over {seeds} seeds)"
         verdict = metrics.verdict(difference)
+        what = f"paired, {seeds} seeds; {self._examples} validation examples, one is {100 / self._examples:.1g} points"
         if verdict == "no measurable difference":
-            return f"No measurable difference{unlike}: {how} holds zero."
+            low, high = 100 * difference.low, 100 * difference.high
+            return (
+                f"No measurable difference{unlike}: the 95 % interval [{low:+.1f}, {high:+.1f}] of the difference "
+                f"of {100 * difference.mean:+.1f} points on validation holds zero ({what})."
+            )
+        how = f"{metrics.in_points(difference)} on validation (95 % interval; {what})"
         return f"The distilled student is {verdict} than the same student alone{unlike}: {how}."
 
     @property
@@ -106,6 +121,8 @@ class DistilRun:
         """Say what to look at where nothing was measured; empty where something was."""
         if self.partial:
             return ""
+        if self.is_alone:
+            return "What to look at: **λ**: above 0 the teacher has a say."
         alone, teacher = float(self.alone[:, -1].mean()), self.teacher_val
         ideas = []
         if len(self.alone) < 5:

@@ -88,11 +88,50 @@ def test_the_surface_counts_what_chance_alone_would_show_and_compares_on_test():
 
 def test_quick_picks_change_the_example():
     at = open_page("soft_targets")
-    first = at.number_input(key="example").value
+    first = at.number_input[0].value
     next(button for button in at.button if button.label == "Teacher wrong").click().run()
     assert_whole(at)
-    assert at.number_input(key="example").value != first
+    assert at.number_input[0].value != first
     assert "What did it see?" in at.title[0].value
+
+
+def test_the_example_follows_the_data_set_in_both_directions():
+    at = open_page("soft_targets", example="30")
+    assert at.number_input[0].value == 30
+    for name in ("mnist1d", "digits"):
+        at.selectbox(key="data").set_value(name)
+        finished(at.run())
+        assert_whole(at)
+        box, view = at.number_input[0], soft_view.kept(name, True)
+        assert (box.value, box.max) == (int(view.rich[0]), len(view.labels) - 1)
+        assert at.query_params["example"] == str(box.value)
+        assert at.session_state["shown_example"] == (name, box.value)
+
+
+@pytest.mark.parametrize("bad", ["1e999", "9" * 400, "9" * 5000, "nan", "-3", "540"])
+def test_an_example_that_does_not_exist_falls_back_on_arrival(bad):
+    at = AppTest.from_file(str(APP), default_timeout=60)  # not through open_page: there a page switch drops the query
+    at.query_params["example"] = bad
+    finished(at.run())
+    assert_whole(at)
+    assert at.number_input[0].value == soft_view.kept("digits", True).rich[0]
+
+
+def test_an_old_verdict_is_not_taken_for_that_of_new_settings():
+    at = open_page("distil", epochs="2", seeds="2")
+    assert not [caption for caption in at.caption if "Shown:" in caption.value]
+    at.slider(key="lam").set_value(0.5).run()
+    assert [caption.value for caption in at.caption if "Shown: T = 8, λ = 0.9" in caption.value]
+
+
+def test_what_nothing_was_trained_for_is_not_said_while_something_is():
+    at = open_page("distil", epochs="300", seeds="20", scenario="all-labels")
+    assert "nothing was trained on arrival" in at.info[0].value
+    job = at.session_state["distil_job"] = Job(lambda job: job.stop.wait(10))
+    at.run()
+    assert not at.info
+    at.button(key="stop").click().run()
+    assert job.stop.is_set()
 
 
 @pytest.mark.parametrize("page", PAGES)

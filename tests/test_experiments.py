@@ -81,7 +81,7 @@ def test_only_cells_whose_interval_holds_zero_are_hatched(surface):
     fill, hatch = charts.surface(surface, surface.best_cell()).layer[:2]
     lines = hatch.data
     hatched = set(zip(round((lines.left + lines.right) / 2), round((lines.bottom + lines.top) / 2), strict=True))
-    held = fill.data[fill.data.held]
+    held = fill.data[fill.data.held & (fill.data.lam != 0)]  # the student alone is the reference
     assert hatched == set(zip(held.column, held.row, strict=True))
     assert fill.data.held.tolist() == surface.difference_interval().holds_zero.ravel().tolist()
     domain = fill.to_dict()["encoding"]["color"]["scale"]["domain"]
@@ -108,6 +108,20 @@ def test_the_sentence_says_where_only_the_distilled_student_has_a_penalty():
     for ends in (([0.8, 0.81, 0.82], [0.9, 0.91, 0.92]), ([0.80, 0.90, 0.85], [0.85, 0.80, 0.90])):
         assert unlike in made_run(*ends, task=task).verdict
         assert unlike not in made_run(*ends).verdict
+
+
+def test_arms_that_are_the_same_student_are_called_so():
+    same = made_run([0.8] * 3, [0.8] * 3, lam=0.0)
+    assert "same student" in same.verdict
+    assert "λ" in same.advice
+    assert (
+        "same student:" not in made_run([0.8] * 3, [0.8] * 3, lam=0.0, task=replace(TASK, penalty_weight=0.1)).verdict
+    )
+
+
+def test_the_sentence_says_on_how_many_examples_it_stands():
+    for distilled in ([0.8, 0.81, 0.82], [0.9, 0.91, 0.92]):
+        assert "270 validation examples, one is 0.4 points" in made_run([0.81, 0.8, 0.82], distilled).verdict
 
 
 def test_seeds_that_agree_on_a_single_example_measure_nothing():
