@@ -7,6 +7,8 @@ for each lesson.
 """
 
 import inspect
+import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CodeType
@@ -50,9 +52,14 @@ def check(answer: Callable[..., Any], name: str | None = None) -> None:
     print(f"✓ {name}: correct.")
 
 
-def hint(name: str | Callable[..., Any]) -> None:
-    """Print the next hint for a graded function, given by its name or itself."""
-    name = _known(name if isinstance(name, str) else getattr(name, "__name__", "?"))
+def hint(name: str | Callable[..., Any] | None = None) -> None:
+    """Print the next hint for a graded function, given by its name or itself; else say which names there are."""
+    name = name if isinstance(name, str) or name is None else str(getattr(name, "__name__", "?"))
+    if name not in TASKS:
+        problem = "A hint needs a name" if name is None else f"There are no hints for {name!r}"
+        known = ", ".join(f'"{task}"' for task in TASKS)
+        print(f"{problem}. Names are {known}.")
+        return
     hints = TASKS[name].hints
     number = _hints_given.get(name, 0)
     if number == len(hints):
@@ -97,7 +104,27 @@ def _wall(*_: Any, **__: Any) -> None:  # its code runs in the globals of the fu
     toolkit_used()
 
 
+def say_unwritten_in(shell: Any) -> None:
+    """Let an IPython shell show one line, and no traceback, where a cell calls a graded function that is a stub.
+
+    The cell fails all the same, and every other exception is shown as before.
+    """
+
+    def show(shell: Any, kind: type[BaseException], problem: BaseException, trace: Any, tb_offset: Any = None) -> None:
+        *_, (frame, _line) = traceback.walk_tb(trace)
+        if frame.f_code.co_name in TASKS and not str(problem):
+            line = f"○ {frame.f_code.co_name} is not written yet: fill in its cell above, and run this one again."
+            problem._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]  # IPython shows this
+        shell.showtraceback((kind, problem, trace), tb_offset=tb_offset)
+
+    shell.set_custom_exc((NotImplementedError,), show)
+
+
 def _known(name: str) -> str:
     if name not in TASKS:
         raise ValueError(f"there is no check for {name!r}; graded functions are {', '.join(TASKS)}")
     return name
+
+
+if "IPython" in sys.modules and (_shell := sys.modules["IPython"].get_ipython()) is not None:
+    say_unwritten_in(_shell)

@@ -37,8 +37,11 @@ def _soft_on_public_case(answer: Answer) -> None:
         )
     actual = answer.tensor(student.clone(), teacher.clone(), t, shape=())
     p, q = tempered_softmax(teacher, t), tempered_softmax(student, t)
+    logits_apart = (student - teacher).square().mean()
     mistakes = {
         "the value is too small by T², and so the gradient shrinks as T grows: is T² missing?": expected / t**2,
+        "the two are swapped, KL(student ‖ teacher), and T² is missing": kl_divergence(student / t, teacher / t).mean(),
+        "this divides by T² where it should multiply": expected / t**4,
         "the factor grows with T, but not fast enough": expected / t,
         "this is KL(student ‖ teacher): the two are swapped": t**2 * kl_divergence(student / t, teacher / t).mean(),
         "your loss is also divided by the number of classes: the mean is over the batch only": expected / 3,
@@ -52,10 +55,14 @@ def _soft_on_public_case(answer: Answer) -> None:
         "where a logarithm of probabilities belongs, you have probabilities": t**2 * (p * (p.log() - q)).sum(-1).mean(),
         "this is the cross entropy with soft targets: it is not zero when the student equals the teacher": t**2
         * -(p * q.log()).sum(-1).mean(),
+        "this is the cross entropy with soft targets, without T²": -(p * q.log()).sum(-1).mean(),
+        "this is a squared difference of logits; probabilities at temperature T are to be compared": logits_apart,
+        "this is a squared difference of logits divided by T; probabilities are to be compared": logits_apart / t**2,
+        "this is a squared difference of probabilities; a divergence is needed": (p - q).square().mean(),
     }  # fmt: skip
     with_mean = {
         f"{name.rstrip('?')}? And it is also divided by the number of classes": v / 3
-        for name, v in list(mistakes.items())[:3]
+        for name, v in list(mistakes.items())[:5]
     }
     match(answer, actual, expected, case, mistakes | with_mean)
 
@@ -116,6 +123,8 @@ def _both_on_public_case(answer: Answer) -> None:
     mistakes = {
         "λ is on the wrong part: at λ = 1 only the soft part should count": lam * hard + (1 - lam) * soft,
         "the soft part is too small by T²": (1 - lam) * hard + lam * soft / t**2,
+        "T² is applied twice: your soft loss has it already": (1 - lam) * hard + lam * soft * t**2,
+        "T² multiplies the hard part too; it belongs to the soft part alone": t**2 * (1 - lam) * hard + lam * soft,
         "the two shares do not sum to 1: the hard part has its full weight": hard + lam * soft,
         "the two shares do not sum to 1: the soft part has its full weight": (1 - lam) * hard + soft,
         "λ has no effect: both parts have their full weight": hard + soft,

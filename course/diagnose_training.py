@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course.answers import Answer
+from course.answers import Answer, close
 from course.reference import both_parts, fresh, match, random_labels, soft_part, widths
 
 
@@ -139,7 +139,7 @@ class _Step:
     soft_target_logits: Tensor
     before: dict[str, Tensor]  # the student's weights
     temperature: float = 4.0
-    lam: float = 0.5
+    lam: float = 0.7  # not a half, at which the two parts could be exchanged unseen
 
     def loss(self, network: nn.Module) -> Tensor:
         """The distillation loss of a network on this batch."""
@@ -162,7 +162,7 @@ def train_step(answer: Answer) -> None:
             step.lam,
             situation=situation,
         )
-        _diagnose_update(answer, step)
+        _diagnose_update(answer, step, result)
         _diagnose_returned_loss(answer, step, result, minimised, situation)
 
 
@@ -184,7 +184,7 @@ def _step_to_make(dtype: torch.dtype, batch: int) -> _Step:
     )
 
 
-def _diagnose_update(answer: Answer, step: _Step) -> None:
+def _diagnose_update(answer: Answer, step: _Step, result: Any) -> None:
     """Compare the student's new weights with one right step of the same optimizer."""
     if not step.student.modes:
         raise answer.wrong("the student was never run")
@@ -200,14 +200,44 @@ def _diagnose_update(answer: Answer, step: _Step) -> None:
     if _moved_by(step, 0.0, old_gradients=1.0):
         raise answer.wrong("the update follows old gradients only: is the loss ever sent backward?")
     if _moved_by(step, 1.0, old_gradients=1.0):
-        raise answer.wrong("gradients of an earlier step are still added: they are never set to zero")
+        raise answer.wrong("the gradients are not cleared before backward: what was there before the call is added")
     if _moved_by(step, -1.0):
         raise answer.wrong("the update climbs: the loss becomes larger")
+    _diagnose_other_loss(answer, step, result)
     if step.optimizer.steps > 1:
         raise answer.wrong(f"one call makes {step.optimizer.steps} updates; it should make one")
     raise answer.wrong(
         "the update is not the one that the distillation loss asks for: are T, λ, labels and soft targets all used?"
     )
+
+
+def _likely_losses(step: _Step) -> dict[str, Tensor]:
+    """What a step may minimise instead of the distillation loss, by the behaviour that names it."""
+    logits = step.reference(step.x)
+    z, soft, y, t, lam = logits, step.soft_target_logits, step.labels, step.temperature, step.lam
+    hard_part, divergence = F.cross_entropy(z.double(), y), soft_part(z, soft, t)
+    return {
+        "the loss ignores the soft targets": hard_part,
+        "the loss ignores the labels": divergence,
+        "one part of the loss is missing: that with the labels": lam * divergence,
+        "one part of the loss is missing: that with the soft targets": (1 - lam) * hard_part,
+        "λ is on the wrong part: at λ = 1 only the soft part should count": both_parts(z, soft, y, t, 1 - lam),
+        "λ has no effect: both parts have their full weight": hard_part + divergence,
+        "λ has no effect: both parts count half": (hard_part + divergence) / 2,
+        "T has no effect: the loss is that of T = 1": both_parts(z, soft, y, 1.0, lam),
+        "the soft part is too small by T²": (1 - lam) * hard_part + lam * divergence / t**2,
+    }
+
+
+def _diagnose_other_loss(answer: Answer, step: _Step, result: Any) -> None:
+    """Name the loss that was minimised, where it is a likely one: it is returned, or the weights followed it."""
+    for behaviour, loss in _likely_losses(step).items():
+        if type(result) is float and close(result, loss):
+            raise answer.wrong(behaviour)
+        step.reference.zero_grad()
+        loss.backward(retain_graph=True)
+        if _moved_by(step, 1.0):
+            raise answer.wrong(behaviour)
 
 
 def _moved_by(step: _Step, right_gradients: float, old_gradients: float = 0.0) -> bool:
@@ -226,10 +256,8 @@ def _diagnose_returned_loss(answer: Answer, step: _Step, result: Any, minimised:
         raise answer.wrong(f"your function returns {got}")
     with torch.no_grad():
         after_update = step.loss(step.student)
-        logits = step.reference(step.x).double()
     mistakes = {
         "the loss returned was computed after the update; the one that was minimised is needed": after_update,
-        "the loss ignores the soft targets": F.cross_entropy(logits, step.labels),
-        "the loss ignores the labels": soft_part(logits, step.soft_target_logits, step.temperature),
+        **{f"the update is right, but not what is returned: {name}": v for name, v in _likely_losses(step).items()},
     }
     match(answer, result, minimised, f"a step {situation}", mistakes)

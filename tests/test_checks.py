@@ -123,6 +123,12 @@ def into_teacher(s, z, t):
 
 
 wrong(name, "is T² missing?")(lambda s, z, t: kl(z, s, t).mean())
+wrong(name, "the two are swapped, KL(student ‖ teacher), and T² is missing")(lambda s, z, t: kl(s, z, t).mean())
+wrong(name, "divides by T² where it should multiply")(lambda s, z, t: kl(z, s, t).mean() / t**2)
+wrong(name, "squared difference of logits;")(lambda s, z, t: F.mse_loss(s, z.detach()))
+wrong(name, "squared difference of logits divided by T")(lambda s, z, t: F.mse_loss(s / t, z.detach() / t))
+wrong(name, "squared difference of probabilities")(lambda s, z, t: F.mse_loss(softmax(s / t, 1), softmax(z / t, 1)))
+wrong(name, "cross entropy with soft targets, without T²")(lambda s, z, t: ce(s / t, softmax(z.detach() / t, 1)))
 wrong(name, "not fast enough")(lambda s, z, t: t * kl(z, s, t).mean())
 wrong(name, "the two are swapped")(lambda s, z, t: t**2 * kl(s, z, t).mean())
 wrong(name, "divided by the number of classes")(
@@ -181,6 +187,8 @@ right(name)(
 )
 wrong(name, "λ is on the wrong part")(lambda s, z, y, t, lam: lam * ce(s, y) + (1 - lam) * soft(s, z, t))
 wrong(name, "too small by T²")(lambda s, z, y, t, lam: (1 - lam) * ce(s, y) + lam * soft(s, z, t) / t**2)
+wrong(name, "T² is applied twice")(lambda s, z, y, t, lam: (1 - lam) * ce(s, y) + lam * t**2 * soft(s, z, t))
+wrong(name, "multiplies the hard part too")(lambda s, z, y, t, lam: t**2 * (1 - lam) * ce(s, y) + lam * soft(s, z, t))
 wrong(name, "hard part has its full weight")(lambda s, z, y, t, lam: ce(s, y) + lam * soft(s, z, t))
 wrong(name, "soft part has its full weight")(lambda s, z, y, t, lam: (1 - lam) * ce(s, y) + soft(s, z, t))
 wrong(name, "λ has no effect")(lambda s, z, y, t, lam: ce(s, y) + soft(s, z, t))
@@ -310,6 +318,8 @@ def step(
         optimizer.zero_grad(set_to_none=True)
     for _ in range(update):
         optimizer.step()
+    if zero == "end":
+        optimizer.zero_grad()
     return back(loss)
 
 
@@ -329,6 +339,18 @@ def two_passes(student, optimizer, x, y, z, t, lam):
     step(student, optimizer, x, y, z, t, lam)
     with torch.no_grad():
         return step(student, optimizer, x, y, z, t, lam, update=0, backward=False)
+
+
+def _other_loss(s, x, z, t):
+    with torch.no_grad():
+        return soft(s(x), z, t).item()
+
+
+def right_step_with_another_loss(s, o, x, y, z, t, lam):
+    s.train()
+    returned = _other_loss(s, x, z, t)
+    step(s, o, x, y, z, t, lam)
+    return returned
 
 
 right(name)(step)
@@ -360,7 +382,8 @@ def by_autograd_grad(student, optimizer, x, y, z, t, lam):
 
 wrong(name, "a Tensor, not a Python float")(variant(back=lambda loss: loss))
 wrong(name, "is a return missing?")(variant(back=lambda loss: None))
-wrong(name, "never set to zero")(variant(zero="never"))
+wrong(name, "not cleared before backward: what was there before the call is added")(variant(zero="never"))
+wrong(name, "not cleared before backward: what was there before the call is added")(variant(zero="end"))
 wrong(name, "its step sees no gradients")(variant(zero="after"))
 wrong(name, "left in eval mode")(variant(mode=None))
 wrong(name, "left in eval mode")(variant(mode=False))
@@ -370,12 +393,18 @@ wrong(name, "climbs")(variant(sign=-1))
 wrong(name, "one call makes 2 updates")(variant(update=2))
 wrong(name, "without the optimizer")(by_hand)
 wrong(name, "computed after the update")(two_passes)
-wrong(name, "not the one that the distillation loss asks for")(
-    lambda s, o, x, y, z, t, lam: step(s, o, x, y, z, 1.0, lam)
+wrong(name, "T has no effect")(lambda s, o, x, y, z, t, lam: step(s, o, x, y, z, 1.0, lam))
+wrong(name, "λ is on the wrong part")(lambda s, o, x, y, z, t, lam: step(s, o, x, y, z, t, 1 - lam))
+wrong(name, "ignores the soft targets")(lambda s, o, x, y, z, t, lam: step(s, o, x, y, z, t, 0.0))
+wrong(name, "ignores the labels")(lambda s, o, x, y, z, t, lam: step(s, o, x, y, z, t, 1.0))
+wrong(name, "ignores the soft targets")(
+    lambda s, o, x, y, z, t, lam: step(s, o, x, y, z, t, 0.0, back=lambda loss: 7.0)
 )
+wrong(name, "ignores the soft targets")(lambda s, o, x, y, z, t, lam: step(s, o, x, y, z, t, 0.0, zero="never"))
 wrong(name, "not the one that the distillation loss asks for")(
-    lambda s, o, x, y, z, t, lam: step(s, o, x, y, z, t, 0.0)
+    lambda s, o, x, y, z, t, lam: step(s, o, x, y, z, t, 0.123)
 )
+wrong(name, "not what is returned: the loss ignores the labels")(right_step_with_another_loss)
 wrong(name, "never run")(lambda s, o, x, y, z, t, lam: 0.0)
 
 
@@ -566,8 +595,38 @@ def test_what_is_not_a_graded_function_is_named_with_the_known_ones():
         checks.check(print)
     with pytest.raises(ValueError, match="the function itself"):
         checks.check(torch.zeros(1))
-    with pytest.raises(ValueError, match="no check for 'nothing'"):
-        checks.hint("nothing")
+
+
+@pytest.mark.parametrize(("given", "said"), [((), "hint needs a name"), (("entropie",), "no hints for 'entropie'")])
+def test_a_hint_without_a_name_or_with_a_misspelt_one_lists_the_names_in_a_sentence(given, said, capsys):
+    checks.hint(*given)
+    out = capsys.readouterr().out
+    assert said in out.lower()
+    assert all(f'"{name}"' in out for name in checks.names())
+
+
+def in_ipython(code):
+    """What a shell shows for a cell; its error still counts as one."""
+    shell = pytest.importorskip("IPython.core.interactiveshell").InteractiveShell()
+    checks.say_unwritten_in(shell)
+    return shell.run_cell(code)
+
+
+def test_a_cell_that_calls_an_unwritten_function_says_so_in_a_line(capsys):
+    result = in_ipython("def soft_loss(s, z, t):\n    raise NotImplementedError\nsoft_loss(1, 2, 3)")
+    assert isinstance(result.error_in_exec, NotImplementedError)
+    shown = capsys.readouterr()
+    line = "○ soft_loss is not written yet: fill in its cell above, and run this one again."
+    assert (shown.out + shown.err).strip() == line
+
+
+@pytest.mark.parametrize(
+    "code", ["def other():\n    raise NotImplementedError\nother()", "raise NotImplementedError(1)"]
+)
+def test_any_other_not_implemented_error_keeps_its_traceback(code, capsys):
+    in_ipython(code)
+    shown = capsys.readouterr()
+    assert "Traceback" in shown.out + shown.err
 
 
 def test_hints_come_one_at_a_time_and_say_how_many_there_are(capsys, monkeypatch):
