@@ -131,7 +131,7 @@ def test_signals_are_drawn_as_a_line(page):
 
 def test_distil_trains_and_says_what_happened(page):
     page.goto("/distil?epochs=5&seeds=3&scenario=few-labels")
-    see(page, "3 seeds)")
+    see(page, "paired, 3 seeds;")
     see(page, "On the test part")
     page.get_by_role("button", name="Train").click()
     see(page, "All runs (2)")
@@ -178,3 +178,12 @@ def test_a_phone_shows_each_page_without_sideways_scrolling(page, path):
     main = "document.querySelector('[data-testid=stMain]')"
     assert page.evaluate(f"{main}.scrollWidth <= {main}.clientWidth")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_numbers_too_large_in_a_link_fall_back(page):
+    page.goto("/?example=1e999")
+    bars_are_there(page)
+    page.wait_for_url("**example=*")
+    assert "1e999" not in page.url
+    page.goto(f"/distil?epochs={'9' * 400}&seeds=1e999")
+    see(page, "On the test part")
