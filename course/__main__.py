@@ -38,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except CellExecutionError as problem:
             print(f"{name}: a cell fails, nothing is written\n{problem}", file=sys.stderr)
             return 1
+        except FileExistsError as kept:
+            print(kept)
+            continue
         print(path.relative_to(build.ROOT))
     return 0
 

@@ -4,6 +4,8 @@ A lesson source is py:percent; a cell's name, or its ``grade_id`` where it has n
 built notebook is executed and solved. What students get comes from it by nbgrader's own preprocessors.
 """
 
+import ast
+import hashlib
 import os
 import re
 import subprocess
@@ -155,14 +157,57 @@ def released(lesson: str) -> NotebookNode:
         notebook, resources = getattr(preprocessors, name)(config=config).preprocess(notebook, resources)
     for cell in notebook.cells:
         cell.metadata.pop("tags", None)  # they speak to nbval, not to students
+        if cell.cell_type == "code" and "nbgrader" not in cell.metadata:
+            cell.source = without_claims(cell.source)
         cell.source = cell.source.rstrip()
+    notebook.cells = [cell for cell in notebook.cells if cell.source]
+    notebook.metadata[_RELEASED] = _digest(notebook)
     nbformat.validate(notebook)
     return notebook
 
 
+def without_claims(source: str) -> str:
+    """Take the assertions out of an experiment: they say beforehand what a student is asked to predict."""
+    lines = source.splitlines()
+    statements = [part for part in ast.walk(ast.parse(source)) if isinstance(part, ast.stmt)]
+    for claim in sorted(filter(_is_claim, statements), key=lambda statement: -statement.lineno):  # from the end
+        del lines[claim.lineno - 1 : claim.end_lineno]
+    return "\n".join(lines)
+
+
+def _is_claim(part: ast.stmt) -> bool:
+    called = part.value.func if isinstance(part, ast.Expr) and isinstance(part.value, ast.Call) else None
+    return isinstance(part, ast.Assert) or (isinstance(called, ast.Attribute) and called.attr == "assert_close")
+
+
 def release(lesson: str, folder: Path = RELEASE) -> Path:
-    """Write what students get into ``folder/<lesson>/<lesson>.ipynb``."""
-    return _write(released(lesson), folder / lesson / f"{lesson}.ipynb")
+    """Write what students get into ``folder/<lesson>/<lesson>.ipynb``.
+
+    Raises
+    ------
+    FileExistsError
+        If there is one that somebody has worked on: nothing of it is overwritten.
+    """
+    path = folder / lesson / f"{lesson}.ipynb"
+    if path.exists() and not _is_untouched(path):
+        raise FileExistsError(f"{path} has been worked on and is kept; move it away to get a fresh one")
+    return _write(released(lesson), path)
+
+
+_RELEASED = "released"  # notebook metadata: a digest of the cell sources as students got them
+
+
+def _digest(notebook: NotebookNode) -> str:
+    sources = [cell.source for cell in notebook.cells if cell.source.strip()]  # Jupyter adds empty cells at the end
+    return hashlib.sha256("\0".join(sources).encode()).hexdigest()
+
+
+def _is_untouched(path: Path) -> bool:
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except Exception:  # not a notebook any more, but somebody's file all the same
+        return False
+    return notebook.metadata.get(_RELEASED) == _digest(notebook)
 
 
 def validate(names: Sequence[str]) -> int:

@@ -221,3 +221,44 @@ def test_the_command_line_explains_itself():
     done = subprocess.run([sys.executable, "-m", "course", "--help"], capture_output=True, text=True, cwd=build.ROOT)
     assert done.returncode == 0
     assert all(word in done.stdout for word in ("build", "check", "release", "nbval"))
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_released_experiment_does_not_say_beforehand_what_comes_out(release, lesson):
+    for cell in release[lesson].cells:
+        if cell.cell_type == "code":
+            assert "assert" not in cell.source, cell.id
+
+
+def test_claims_are_taken_out_and_everything_else_stays():
+    source = "x = 1\nassert x == 1, (\n    'two lines'\n)\nfor y in x:\n    print(y)\n    assert y\ntorch.testing.assert_close(x, x)\n"
+    assert build.without_claims(source) == "x = 1\nfor y in x:\n    print(y)"
+
+
+def test_a_notebook_that_was_worked_on_is_never_overwritten(tmp_path, capsys, monkeypatch):
+    path = build.release(LESSONS[0], tmp_path)
+    fresh = path.read_text(encoding="utf-8")
+    assert build.release(LESSONS[0], tmp_path).read_text(encoding="utf-8") == fresh  # untouched: replaced
+
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[1].source += "\n# my idea"
+    nbformat.write(notebook, path)
+    worked_on = path.read_text(encoding="utf-8")
+    with pytest.raises(FileExistsError, match="has been worked on and is kept; move it away"):
+        build.release(LESSONS[0], tmp_path)
+    assert path.read_text(encoding="utf-8") == worked_on
+
+    path.write_text("no notebook any more", encoding="utf-8")
+    with pytest.raises(FileExistsError):
+        build.release(LESSONS[0], tmp_path)
+
+
+def test_release_goes_on_with_the_other_lessons_where_one_is_kept(capsys, monkeypatch):
+    def release(lesson):
+        if lesson == LESSONS[0]:
+            raise FileExistsError("it is kept")
+        return build.RELEASE / lesson
+
+    monkeypatch.setattr(build, "release", release)
+    assert main(["release"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "it is kept"

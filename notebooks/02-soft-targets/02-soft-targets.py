@@ -199,7 +199,9 @@ second_share = warm.topk(2, dim=-1).values[:, 1]
 candidates = (sure.argmax(-1) == digits.y_val) & (sure.amax(-1) > 0.99)
 example = torch.where(candidates, second_share, torch.zeros_like(second_share)).argmax().item()
 image, label = digits.x_val[example], digits.y_val[example].item()
-print(f"validation digit {example}: the teacher is {sure[example, label]:.1%} sure of a {label}")
+print(
+    f"validation digit {example}: the teacher is {sure[example, label]:.1%} sure of class {label}"
+)
 assert sure[example, label] > 0.99
 
 # %% rich-example-figure tags=["nbval-ignore-output"]
@@ -236,7 +238,7 @@ widgets.temperature_slider(
 for digit in range(digits.classes):
     share = warm[digits.y_val == digit].mean(0)
     share[digit] = 0
-    print(f"a {digit} most resembles a {share.argmax()}, with {share.max():.1%}")
+    print(f"{digit} most resembles {share.argmax()}, with {share.max():.1%}")
     assert share.max() > 1.5 * share.sum() / (digits.classes - 1), "not spread evenly"
 
 # %% pitfalls [markdown]

@@ -114,7 +114,7 @@ for temperature in (1, 2, 4, 8, 20):
 
 # %% gradient-claims tags=["nbval-ignore-output"]
 shrinks = without_factor[1] / without_factor[20]
-print(f"Without T², the gradient at T = 20 is {shrinks:.0f} times smaller than at T = 1.")
+print(f"Without T²: the gradient at T = 1, divided by that at T = 20, is {shrinks:.0f}.")
 assert shrinks > 30
 warm = [with_factor[temperature] for temperature in (4, 8, 20)]
 print(f"With T², those from T = 4 to T = 20 differ by a factor of {max(warm) / min(warm):.1f}.")
@@ -124,7 +124,8 @@ assert with_factor[20] > with_factor[1], "it does not vanish"
 # %% gradient-explained [markdown]
 # At the student's logits, one example's divergence has the gradient $\big(p_T(z_s) - p_T(z_t)\big)/T$: dividing by T puts
 # one factor 1/T there. The tempered probabilities also move closer to one another, and for a large T their difference is
-# itself proportional to 1/T. T² makes up for both: the larger T, the more exactly. Without it, raising T would silently
+# itself proportional to 1/T. T² makes up for both: the larger T, the more exactly. At a low T the gradient still depends on
+# T, as the first rows show for this very sure teacher: T² keeps it of one order, it does not make it constant. Without it, raising T would silently
 # turn the soft part *off*, and λ would mean something else at every temperature.
 #
 # For T → ∞ one example's gradient, T² included, becomes $(\bar z_s - \bar z_t)/C$, where $C$ is the number of classes and
@@ -145,17 +146,18 @@ assert difference < 0.05
 # ## What could go wrong: one word too few
 #
 # PyTorch has this divergence: `F.kl_div(log_student, teacher, reduction=…)`. Its default is `"mean"`, of which PyTorch's
-# own documentation says that it is not the true divergence. **Predict**: by what factor is it off, with ten classes?
+# own documentation says that it is not the true divergence. **Predict**: by what factor does it differ from your loss, at
+# T = 1 and with ten classes?
 
 # %% mean-trap
 generator = torch.Generator().manual_seed(0)
 log_student, teacher_p = (torch.randn(64, 10, generator=generator) for _ in range(2))
 log_student, teacher_p = F.log_softmax(log_student, -1), F.softmax(teacher_p, -1)
 with warnings.catch_warnings(action="ignore"):  # PyTorch does warn; a busy notebook hides it
-    mean = F.kl_div(log_student, teacher_p, reduction="mean")
-batchmean = F.kl_div(log_student, teacher_p, reduction="batchmean")
-print(f"batchmean / mean = {batchmean / mean:.3f}")
-torch.testing.assert_close(batchmean, 10 * mean)
+    mean = F.kl_div(log_student, teacher_p)
+yours = soft_loss(log_student, teacher_p.log(), 1.0)  # logarithms of probabilities are logits too
+print(f"yours / mean = {yours / mean:.3f}")
+torch.testing.assert_close(yours, 10 * mean)
 
 # %% mean-trap-explained [markdown]
 # `"mean"` divides by *every* number, those of the classes too, so that the soft part loses a factor equal to the number
@@ -211,7 +213,7 @@ for lam in (0.0, 0.5, 1.0):
 # %% article-task [markdown]
 # ## Another λ: the article's total loss
 #
-# The article that this course grew from gives $L_{total} = L_{ce} + \lambda L_f$. Its λ weighs $L_f$, a penalty on the
+# The article that this course grew from (《深入理解模型蒸馏:从理论到实践》) gives $L_{total} = L_{ce} + \lambda L_f$. Its λ weighs $L_f$, a penalty on the
 # student's *weights*: the sum of their absolute values (L1) or of their squares (L2). That is not the λ above, so we call
 # it $\lambda_f$, in code `penalty_weight`.
 
@@ -281,7 +283,8 @@ assert nearly_zero["l1"] > 1.5 * nearly_zero["l2"] > 1.5 * nearly_zero["none"]
 # 1. At λ = 1 no label is used. What does the student learn then about an image that the teacher gets wrong?
 # 2. Cross entropy with soft targets, and the divergence, give the student the same gradient. Why? Which one is zero at
 #    the goal?
-# 3. In the article's formula the labels are compared with the *teacher's* soft targets. What gradient does the student get?
+# 3. The article prints $L_{ce} = -\sum_n \sum_c y_{n,c} \log P_{soft}(c \mid x_n)$, where $P_{soft}$ is made from the
+#    *teacher's* outputs. What gradient does the student get from it?
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-weights", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # **To hand in**: somebody without T² finds that T = 8 "works best at λ = 0.99" and that with T² the best λ is much lower.
