@@ -196,6 +196,8 @@ def _label_line_ends(ax: Axes, endings: list[tuple[float, str, str]], height: fl
 def surface(result: GridResult, *, chosen: tuple[int, int] | None = None) -> Figure:
     """Draw T by λ: the difference from the student alone on validation data, hatched where its interval holds zero.
 
+    The column λ = 0 is the student alone, the reference.
+
     Parameters
     ----------
     chosen : indices (temperature, lam) of a cell that is looked at, ringed with dashes; the cell with the best validation
@@ -209,6 +211,9 @@ def surface(result: GridResult, *, chosen: tuple[int, int] | None = None) -> Fig
         ax = figure.subplots()
         image = ax.imshow(points, cmap=DIVERGING, norm=TwoSlopeNorm(0, -limit, limit), origin="lower", aspect="auto")
         for t, lam in np.ndindex(points.shape):
+            if result.lams[lam] == 0:  # the reference itself
+                ax.text(lam, t, "alone", ha="center", va="center", fontsize=12)
+                continue
             if difference.holds_zero[t, lam]:
                 # A hatch takes the colour of an edge, which is not drawn here.
                 ax.add_patch(
