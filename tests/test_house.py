@@ -105,3 +105,20 @@ def test_installed_versions_are_the_pinned_ones():
 def test_importing_the_toolkit_costs_nothing():
     code = "import sys, toolkit, toolkit.store; sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def options(table, before=""):
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from options(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
+
+
+def test_streamlit_knows_every_setting_of_the_app():
+    from streamlit import config
+
+    settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text("utf-8"))
+    for name, value in options(settings):
+        assert config.get_option(name) is not None or value is None, name  # an unknown name raises
+    assert dict(options(settings))["server.address"] == "localhost"
