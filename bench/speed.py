@@ -37,8 +37,10 @@ class Speed:
 
     @property
     def equal_accuracy(self) -> bool:
-        """Whether both ways reach the same mean accuracy within half a point, so that their times can be compared."""
-        return abs(self.tutorial_accuracy - self.grid_accuracy) < 0.005
+        """Whether both ways reach the same mean accuracy, within half a point for 64 students: another order of batches
+        moves a single student by about a point.
+        """
+        return abs(self.tutorial_accuracy - self.grid_accuracy) < 0.04 / self.students_of_the_tutorial**0.5
 
     @property
     def ratio(self) -> float:
