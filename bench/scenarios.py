@@ -5,7 +5,7 @@ chosen on validation data.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from bench.tables import Row
 from toolkit import metrics
 from toolkit.data import load
 from toolkit.grid import GridResult, train_grid
-from toolkit.metrics import confidence_interval, in_points
+from toolkit.metrics import confidence_interval, in_points, verdict
 from toolkit.training import Teacher, predict, train_teacher
 
 LEFT_OUT = 3
@@ -74,27 +74,33 @@ def run(quick: bool = False) -> Iterator[Row]:
 
 
 def _row(case: Case, result: GridResult, t: int, temperature: float) -> Row:
-    alone, distilled = result.accuracy[t]
-    difference = confidence_interval(distilled - alone, examples=len(result.dataset.y_test))
-    claim, holds = "", None
-    if case.least_gain and temperature in case.least_gain:
-        claim = f"at least +{case.least_gain[temperature]:.1f}, interval above zero"
-        holds = bool(100 * difference.mean >= case.least_gain[temperature] and difference.low > 0)
-    if case.at_most and temperature in case.at_most:
-        claim = f"at most +{case.at_most[temperature]:.1f}"
-        holds = bool(100 * difference.mean <= case.at_most[temperature])
-    if case.worse:
-        claim, holds = "worse", bool(difference.high < 0)
-    return Row(
-        scenario=f"{case.scenario}, {case.student}, {result.epochs} epochs, {len(result.seeds)} seeds",
-        setting=f"T = {temperature:g}, λ = {case.lam:g}",
-        alone=_percent(alone),
-        distilled=_percent(distilled),
-        difference=in_points(difference),
-        verdict=metrics.verdict(difference),
-        claim=claim,
-        holds=holds,
+    row, difference = _compared(
+        f"{case.scenario}, {case.student}, {result.epochs} epochs, {len(result.seeds)} seeds",
+        f"T = {temperature:g}, λ = {case.lam:g}",
+        *result.accuracy[t],
+        examples=len(result.dataset.y_test),
     )
+    if case.worse:
+        return replace(row, claim="worse", holds=bool(difference.high < 0))
+    if case.at_most and temperature in case.at_most:
+        most = case.at_most[temperature]
+        return replace(row, claim=f"at most +{most:.1f}", holds=bool(100 * difference.mean <= most))
+    if case.least_gain and temperature in case.least_gain:
+        least = case.least_gain[temperature]
+        holds = bool(100 * difference.mean >= least and difference.low > 0)
+        return replace(row, claim=f"at least +{least:.1f}, interval above zero", holds=holds)
+    return row
+
+
+def _compared(
+    scenario: str, setting: str, before: np.ndarray, after: np.ndarray, *, examples: int, before_is: str = ""
+) -> tuple[Row, metrics.Interval]:
+    """Make a row of two arms, accuracies (seeds,) on so many examples; and give their paired difference for its claim."""
+    difference = confidence_interval(after - before, examples=examples)
+    row = Row(
+        scenario, setting, _percent(before) + before_is, _percent(after), in_points(difference), verdict(difference)
+    )
+    return row, difference
 
 
 def _class_left_out(teacher: Teacher, quick: bool) -> Iterator[Row]:
@@ -122,49 +128,31 @@ def _class_left_out(teacher: Teacher, quick: bool) -> Iterator[Row]:
         )
     of_threes = result.class_accuracy[0, :, :, LEFT_OUT]  # (lam, seed)
     overall = result.accuracy[0]
-    setting = f"class {LEFT_OUT} left out, mlp-512, {result.epochs} epochs, {len(result.seeds)} seeds"
-    gain = confidence_interval(of_threes[1] - of_threes[0], examples=int(threes.sum()))
-    yield Row(
-        scenario=f"{setting}: accuracy on {LEFT_OUT}s",
-        setting="T = 20, λ = 1",
-        alone=_percent(of_threes[0]),
-        distilled=_percent(of_threes[1]),
-        difference=in_points(gain),
-        verdict=metrics.verdict(gain),
-        claim="alone at most 2 %, distilled at least 70 %",
-        holds=bool(of_threes[0].mean() <= 0.02 and of_threes[1].mean() >= 0.70),
+    what = f"class {LEFT_OUT} left out, mlp-512, {result.epochs} epochs, {len(result.seeds)} seeds"
+    setting, count = "T = 20, λ = 1", int(threes.sum())
+    row, _ = _compared(f"{what}: accuracy on {LEFT_OUT}s", setting, *of_threes, examples=count)
+    holds = bool(of_threes[0].mean() <= 0.02 and of_threes[1].mean() >= 0.70)
+    yield replace(row, claim="alone at most 2 %, distilled at least 70 %", holds=holds)
+    row, _ = _compared(
+        f"{what}: accuracy on {LEFT_OUT}s, bias corrected on validation data",
+        setting,
+        of_threes[1],
+        corrected[0],
+        examples=count,
+        before_is=" (uncorrected)",
     )
-    gain = confidence_interval(corrected[0] - of_threes[1], examples=int(threes.sum()))
-    yield Row(
-        scenario=f"{setting}: accuracy on {LEFT_OUT}s, bias corrected on validation data",
-        setting="T = 20, λ = 1",
-        alone=f"{_percent(of_threes[1])} (uncorrected)",
-        distilled=_percent(corrected[0]),
-        difference=in_points(gain),
-        verdict=metrics.verdict(gain),
-        claim="corrected at least 85 %",
-        holds=bool(corrected[0].mean() >= 0.85),
+    yield replace(row, claim="corrected at least 85 %", holds=bool(corrected[0].mean() >= 0.85))
+    row, change = _compared(
+        f"{what}: overall accuracy, bias corrected on validation data",
+        setting,
+        overall[1],
+        corrected[1],
+        examples=len(threes),
+        before_is=" (uncorrected)",
     )
-    change = confidence_interval(corrected[1] - overall[1], examples=len(threes))
-    yield Row(
-        scenario=f"{setting}: overall accuracy, bias corrected on validation data",
-        setting="T = 20, λ = 1",
-        alone=f"{_percent(overall[1])} (uncorrected)",
-        distilled=_percent(corrected[1]),
-        difference=in_points(change),
-        verdict=metrics.verdict(change),
-        claim="not worse by half a point or more",
-        holds=bool(change.low > -0.005),
-    )
-    gain = confidence_interval(overall[1] - overall[0], examples=len(threes))
-    yield Row(
-        scenario=f"{setting}: overall accuracy",
-        setting="T = 20, λ = 1",
-        alone=_percent(overall[0]),
-        distilled=_percent(overall[1]),
-        difference=in_points(gain),
-        verdict=metrics.verdict(gain),
-    )
+    yield replace(row, claim="not worse by half a point or more", holds=bool(change.low > -0.005))
+    row, _ = _compared(f"{what}: overall accuracy", setting, *overall, examples=len(threes))
+    yield row
 
 
 def _percent(values: np.ndarray) -> str:

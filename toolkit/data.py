@@ -360,13 +360,18 @@ def load(name: str) -> Dataset:
     return _SOURCES[name].load()
 
 
+def check_seed(seed: int) -> None:
+    """Refuse a seed that is not a whole number of at least 0."""
+    if isinstance(seed, bool | np.bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed must be a whole number ≥ 0, not {seed!r}")
+
+
 def seeded_generator(seed: int, purpose: str) -> torch.Generator:
     """Give a random generator of its own to each purpose ("weights", "batches", …) of a seed.
 
     Everything random in the toolkit comes from here, never from the global generator: two trainings in
     two threads of the app then cannot disturb each other.
     """
-    if isinstance(seed, bool | np.bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed must be a whole number ≥ 0, not {seed!r}")
+    check_seed(seed)
     digest = hashlib.blake2b(f"{purpose} {int(seed)}".encode(), digest_size=7).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest))

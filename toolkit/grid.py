@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from toolkit import losses, metrics, models, scenarios
-from toolkit.data import UNLABELLED, Dataset, load, seeded_generator
+from toolkit.data import UNLABELLED, Dataset, check_seed, load, seeded_generator
 from toolkit.scenarios import Scenario, TransferSet
 from toolkit.training import Progress, Recipe, Teacher, TrainingDiverged, as_teacher
 
@@ -152,7 +152,7 @@ def train_grid(
     lams = _distinct("lams", lams, losses.check_lam, float)
     if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool):
         seeds = range(seeds)
-    seed_numbers = _distinct("seeds", seeds, lambda seed: seeded_generator(seed, ""), int)
+    seed_numbers = _distinct("seeds", seeds, check_seed, int)
     losses.check_penalty_weight(penalty_weight)
     losses.check_norm(norm)
     dataset = load(dataset) if isinstance(dataset, str) else dataset
