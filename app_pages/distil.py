@@ -6,7 +6,7 @@ import streamlit as st
 from app_support import charts, controls, exports
 from app_support.experiments import start_distil
 from app_support.look import percent
-from app_support.sentences import errors_as_sentences, follow
+from app_support.sentences import errors_as_sentences, follow, stop_button
 
 AT_ONCE = 2e6  # work (see Task.work) that takes about a second
 
@@ -59,13 +59,10 @@ with heading:
             if job.running:
                 st.rerun()
         if busy:
-            st.button(
-                "Stop",
-                icon=":material/stop:",
-                key="stop",
-                on_click=job.stop.set,
-                disabled=job.stop.is_set(),
-                help="Stop within one batch. Once the distilled student has had an epoch, what was trained is shown; "
+            stop_button(
+                job,
+                "stop",
+                ". Once the distilled student has had an epoch, what was trained is shown; "
                 "before that (the teacher and the student alone come first) nothing is kept.",
             )
         st.caption(task.words)

@@ -5,7 +5,7 @@ import streamlit as st
 from app_support import soft_view
 from app_support.live_bars import live_bars, nearest_temperature
 from app_support.look import percent, with_article
-from app_support.sentences import follow
+from app_support.sentences import follow, stop_button
 
 
 def go_to(examples):
@@ -63,14 +63,7 @@ if view is None:
         with picture:
             st.title("The teacher is getting ready. What will it know?")
             follow(job)
-            st.button(
-                "Stop",
-                icon=":material/stop:",
-                key="stop_soft",
-                on_click=job.stop.set,
-                disabled=job.stop.is_set(),
-                help="Stop within one batch, or once the data are loaded; nothing is kept then.",
-            )
+            stop_button(job, "stop_soft", ", or once the data are loaded; nothing is kept then.")
         st.stop()
     view = job.result
     if view is None:

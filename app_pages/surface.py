@@ -5,7 +5,7 @@ import streamlit as st
 from app_support import charts, controls, exports
 from app_support.experiments import start_surface
 from app_support.look import percent
-from app_support.sentences import errors_as_sentences
+from app_support.sentences import errors_as_sentences, stop_button
 from toolkit import metrics
 
 LAMS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0)
@@ -147,14 +147,7 @@ with heading:
             st.session_state.surface_task = wanted
             st.rerun()
         if busy:
-            st.button(
-                "Stop",
-                icon=":material/stop:",
-                key="stop_surface",
-                on_click=job.stop.set,
-                disabled=job.stop.is_set(),
-                help="Stop within one batch. Finished seeds stay.",
-            )
+            stop_button(job, "stop_surface", ". Finished seeds stay.")
         st.caption(f"{students} students: {task.words}" if ready else "Choose at least one temperature and one λ.")
 
 with picture:

@@ -1,4 +1,4 @@
-"""What the pages say: errors as sentences, progress, and what an experiment showed."""
+"""What the pages share around a job: errors as sentences, progress, and the Stop button."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,6 +15,18 @@ def errors_as_sentences() -> Iterator[None]:
         yield
     except Exception as problem:
         st.error(jobs.sentence(problem), icon=":material/error:")
+
+
+def stop_button(job: jobs.Job, key: str, what_stays: str) -> None:
+    """Show the button that stops a job; it goes grey once pressed, while the job comes to its end."""
+    st.button(
+        "Stop",
+        icon=":material/stop:",
+        key=key,
+        on_click=job.stop.set,
+        disabled=job.stop.is_set(),
+        help=f"Stop within one batch{what_stays}",
+    )
 
 
 def follow(job: jobs.Job) -> None:
