@@ -1,6 +1,19 @@
-"""Rows of a table, and how they are written as Markdown."""
+"""What a part of the bench reports, and how tables are written as Markdown."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+
+from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a part of the bench found: a title, tables and words as Markdown, whether all it claims holds, a figure."""
+
+    title: str
+    text: str
+    holds: bool
+    figure: Figure | None = None
 
 
 @dataclass(frozen=True)
@@ -17,11 +30,12 @@ class Row:
     holds: bool | None = None
 
 
-def markdown(rows: list[Row]) -> str:
-    """Write rows as a Markdown table, one column per field."""
-    lines = ["| " + " | ".join(asdict(rows[0])) + " |", "|" + "---|" * len(asdict(rows[0]))]
+def markdown(rows: Sequence[object]) -> str:
+    """Write rows, dataclasses of one kind, as a Markdown table with one column per field."""
+    fields = [field.replace("_", " ") for field in asdict(rows[0])]  # type: ignore[call-overload]
+    lines = ["| " + " | ".join(fields) + " |", "|" + "---|" * len(fields)]
     words = {True: "yes", False: "NO", None: ""}
     for row in rows:
-        values = [words[value] if value is None or isinstance(value, bool) else value for value in asdict(row).values()]
+        values = [words[v] if v is None or isinstance(v, bool) else str(v) for v in asdict(row).values()]  # type: ignore[call-overload]
         lines.append("| " + " | ".join(values) + " |")
     return "\n".join(lines)

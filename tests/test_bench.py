@@ -2,7 +2,7 @@ import pytest
 
 from bench import __main__ as bench
 from bench import scenarios, speed
-from bench.tables import Row, markdown
+from bench.tables import Report, Row, markdown
 
 
 def test_table_has_one_line_per_row_and_says_what_does_not_hold():
@@ -21,20 +21,25 @@ def test_measured_section_of_a_readme_is_replaced_and_the_rest_is_kept(tmp_path,
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(bench, "READMES", [tmp_path / "README.md"])
     (tmp_path / "README.md").write_text(f"# Top\n\n{bench.BEGIN}\nold\n{bench.END}\n\n## Licence\n", encoding="utf-8")
-    bench._write("speed", "# Speed\n\n99 times\n", quick=False)
+    bench._write("speed", Report("Speed", "99 times", True))
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert text.startswith("# Top\n")
     assert text.endswith("\n\n## Licence\n")
     assert "old" not in text
     assert "### Speed\n\n99 times\n" in text
-    bench._write("speed", "# Speed\n\n98 times\n", quick=False)
+    bench._write("speed", Report("Speed", "98 times", True))
     assert "99 times" not in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
-def test_quick_run_replaces_no_numbers(tmp_path, monkeypatch):
+def test_quick_run_replaces_no_numbers_and_a_full_run_says_what_does_not_hold(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
-    bench._write("speed", "# Speed\n", quick=True)
+    monkeypatch.setattr(bench, "READMES", [])
+    monkeypatch.setattr(scenarios, "run", lambda quick: Report("Scenarios", "a table", holds=False))
+    assert bench.main(["--quick", "scenarios"]) == 0
     assert not (tmp_path / "results").exists()
+    assert bench.main(["scenarios"]) == 1
+    assert "something claimed does NOT hold" in capsys.readouterr().out
+    assert (tmp_path / "results" / "scenarios.md").read_text(encoding="utf-8").startswith("# Scenarios\n\na table\n")
 
 
 def test_ratio_counts_the_same_number_of_students_on_both_sides():
