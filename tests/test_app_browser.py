@@ -1,63 +1,27 @@
 """What only a browser shows: dragging, the URL, polling, layout, and what leaves the machine."""
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from pathlib import Path
 
-import psutil
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-ROOT = Path(__file__).parent.parent
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-dev-shm-usage --disable-background-networking --disable-component-update "
-    "--disable-sync --no-first-run"
-)
+import bench.browser
+
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(
-        not Path(CHROMIUM).exists(),
-        reason="Chromium is missing: install it (apt install chromium), or name it in the variable CHROMIUM",
-    ),
+    pytest.mark.skipif(bool(bench.browser.what_is_missing()), reason=bench.browser.what_is_missing()),
 ]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    log = (tmp_path_factory.mktemp("server") / "log").open("w")
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
-    address = f"http://localhost:{port}"
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{address}/_stcore/health")
-                break
-            except OSError:
-                time.sleep(0.1)
+    with (tmp_path_factory.mktemp("server") / "log").open("w") as log, bench.browser.server(log) as address:
         yield address
-    finally:
-        for child in [*psutil.Process(process.pid).children(recursive=True), process]:
-            child.terminate()
-        process.wait(20)
-        log.close()
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
-        yield chromium
-        chromium.close()
+    with bench.browser.chromium() as started:
+        yield started
 
 
 @pytest.fixture
