@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parent.parent
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
@@ -84,3 +84,19 @@ def chromium() -> "Iterator[Browser]":
             yield browser
         finally:
             browser.close()
+
+
+def drag_temperature(page: "Page", moves: int = 20) -> list[float]:
+    """Drag the slider of T on the page *Soft targets*, and keep it held; gives the milliseconds of each redraw."""
+    slider = page.locator("input[type=range][aria-label='Temperature T']")
+    box = slider.bounding_box()
+    if box is None:
+        raise RuntimeError("the slider of T is not on the page")
+    x, y = box["x"] + box["width"] * 0.68, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    times = []
+    for step in range(moves):
+        page.mouse.move(x + box["width"] * 0.3 * step / moves, y)
+        times.append(float(page.locator(".bars").get_attribute("data-redraw-ms") or "nan"))
+    return times

@@ -53,17 +53,9 @@ def see(page, text):
 def test_dragging_moves_the_bars_before_release_and_within_50_ms(page):
     page.goto("/")
     bars = bars_are_there(page)
-    slider = page.locator("input[type=range][aria-label='Temperature T']")
     width = page.locator("rect[data-teacher]").first
-    box = slider.bounding_box()
-    handle = box["x"] + box["width"] * 0.68, box["y"] + box["height"] / 2
     before = width.get_attribute("width"), bars.get_attribute("data-temperature"), page.url
-    times = []
-    page.mouse.move(*handle)
-    page.mouse.down()
-    for step in range(20):
-        page.mouse.move(handle[0] + box["width"] * 0.015 * step, handle[1])
-        times.append(float(bars.get_attribute("data-redraw-ms")))
+    times = bench.browser.drag_temperature(page)
     assert width.get_attribute("width") != before[0]
     assert bars.get_attribute("data-temperature") != before[1]
     assert "uniform" in page.locator(".bars .sentence").inner_text()

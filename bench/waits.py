@@ -1,0 +1,256 @@
+"""Everything a person waits for, each with a budget: the app in a real browser, teachers, lessons, the command line.
+
+What a browser shows is timed inside the browser: from the click to the frame after the new picture is drawn. The caches
+hold the teacher, as they do on every day but the first; training with an empty cache has a row of its own.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench import browser
+from bench.tables import Report, markdown
+from toolkit import data, store, training
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+ROUNDS = 5
+STARTS, FIRST, NEXT = (
+    "app: `streamlit run app.py` until it answers",
+    "app: first picture, first visitor of a fresh server",
+    "app: first picture, next visitor",
+)
+DRAG, CONTROL, DISTIL = (
+    "app: dragging T until the bars are redrawn",
+    "app: choosing another example until it is drawn",
+    "app: *Distil* opened until the verdict of its default run shows",
+)
+SURFACE = {  # the case: address of the page, names of its two waits
+    "20 epochs": (
+        "/surface?scenario=all-labels&size=mlp-32&epochs=20",
+        "app: *Surface*, 64 students mlp-32, all labels, 20 epochs: click until the first seed is drawn",
+        "app: *Surface*, the same: each further seed",
+    ),
+    "defaults": (
+        "/surface?epochs=100",
+        "app: *Surface* with its defaults, 64 students mlp-64, 200 examples, 100 epochs: click until the first seed is drawn",
+        "app: *Surface* with its defaults: each further seed",
+    ),
+}
+BROWSER_BUDGETS = {  # seconds
+    STARTS: 10.0,
+    FIRST: 5.0,
+    NEXT: 3.0,
+    DRAG: 0.016,  # one frame of 60 per second
+    CONTROL: 0.3,
+    SURFACE["20 epochs"][1]: 1.0,
+    SURFACE["20 epochs"][2]: 0.5,
+    SURFACE["defaults"][1]: 3.0,
+    SURFACE["defaults"][2]: 2.0,
+    DISTIL: 5.0,
+}
+TRAINS, CACHED = "teacher of digits: trained, with an empty cache", "teacher of digits: from the cache"
+IMPORTS, COMMAND = "`import toolkit` in a new process", "`python -m toolkit data`"
+OTHER_BUDGETS = {TRAINS: 10.0, CACHED: 0.1, IMPORTS: 0.5, COMMAND: 8.0}
+LESSON_BUDGET = 60.0
+
+Waits = Iterator[tuple[str, float]]  # what was waited for, and seconds
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that a person waits for; the median is what the budget is for."""
+
+    wait: str
+    median: str
+    min: str
+    max: str
+    rounds: int
+    budget: str
+    within_budget: bool
+
+
+def run(quick: bool = False) -> Report:
+    """Measure every wait; quick measures each once, and leaves the lessons out."""
+    rounds = 1 if quick else ROUNDS
+    rows = _browser_rows(rounds)
+    rows += _rows([*_teachers(rounds), *_commands(rounds)], OTHER_BUDGETS)
+    if not quick:
+        rows += _lesson_rows()
+    text = f"{markdown(rows)}\n\nThe median counts. Budgets are for a laptop with two cores; the teacher is cached where nothing else is said."
+    return Report("What a person waits for", text, all(row.within_budget for row in rows))
+
+
+def _row(name: str, seconds: list[float], budget: float) -> Row:
+    median = float(np.median(seconds))
+    least, most = _words(min(seconds)), _words(max(seconds))
+    return Row(name, _words(median), least, most, len(seconds), _words(budget), median <= budget)
+
+
+def _rows(waits: list[tuple[str, float]], budgets: dict[str, float]) -> list[Row]:
+    """Make one row for each budget of what was measured for it."""
+    return [_row(name, [seconds for what, seconds in waits if what == name], budgets[name]) for name in budgets]
+
+
+def _not_measured(name: str, why: str, budget: float) -> Row:
+    return Row(name, f"not measured: {why}", "", "", 0, _words(budget), within_budget=False)
+
+
+def _words(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 0.995 else f"{1000 * seconds:.3g} ms"
+
+
+# ---- The app -------------------------------------------------------------------------------------------------
+
+
+def _browser_rows(rounds: int) -> list[Row]:
+    if missing := browser.what_is_missing():
+        return [_not_measured(name, missing, budget) for name, budget in BROWSER_BUDGETS.items()]
+    with browser.chromium() as chromium:
+        with browser.server() as address:  # fills the caches, and then serves those who know the app
+            _open(chromium, address, "/", ".bars .share")
+            waits = [*_soft_targets(chromium, address, rounds), *_distil(chromium, address, rounds)]
+            for case in SURFACE:
+                waits += _surface(chromium, address, case, rounds)
+        waits += _visits(chromium, rounds)
+    return _rows(waits, BROWSER_BUDGETS)
+
+
+def _visits(chromium: "Browser", rounds: int) -> Waits:
+    for _ in range(rounds):
+        began = time.perf_counter()
+        with browser.server() as address:
+            yield STARTS, time.perf_counter() - began
+            for visitor in (FIRST, NEXT):
+                began = time.perf_counter()
+                _open(chromium, address, "/", ".bars .share")
+                yield visitor, time.perf_counter() - began
+
+
+def _open(chromium: "Browser", address: str, path: str, shown: str) -> "Page":
+    """Open a page as a new visitor, with nothing in the browser's cache, and wait until the last of something shows."""
+    page = chromium.new_page(base_url=address, viewport={"width": 1400, "height": 900})
+    page.set_default_timeout(60_000)
+    page.goto(path)
+    page.locator(shown).last.wait_for()
+    return page
+
+
+# Look at the page in every frame; keep what is seen new after a click, and how long after it the frame was drawn.
+_WATCH = """(element) => {
+    let clicked = Infinity, last = null;
+    document.addEventListener("click", () => { clicked = performance.now(); window.seen = []; }, true);
+    const shown = () => (%s);
+    const look = () => {
+        const now = shown();
+        if (now !== last && performance.now() > clicked)
+            requestAnimationFrame(() => window.seen.push([now, (performance.now() - clicked) / 1000]));
+        last = now;
+        requestAnimationFrame(look);
+    };
+    look();
+}"""
+_WHICH_EXAMPLE = "element.getAttribute('aria-label')"
+_WHICH_SEEDS = """[...element.querySelectorAll("[data-testid=stVegaLiteChart][aria-label^=With]")]
+    .filter(chart => chart.querySelectorAll(".mark-rect path").length >= 64)  // all cells are drawn
+    .map(chart => chart.getAttribute("aria-label")).join()"""
+
+
+def _seen(page: "Page", last: str) -> list[tuple[str, float]]:
+    """Give what was seen since the click, once what was to come last (the beginning of its text) is there."""
+    page.wait_for_function("last => window.seen?.some(([text]) => text.startsWith(last))", arg=last)
+    return [(text, seconds) for text, seconds in page.evaluate("window.seen")]
+
+
+def _soft_targets(chromium: "Browser", address: str, rounds: int) -> Waits:
+    page = _open(chromium, address, "/", ".bars .share")
+    page.locator(".bars .example").evaluate(_WATCH % _WHICH_EXAMPLE)
+    for _ in range(rounds):
+        for milliseconds in browser.drag_temperature(page):
+            yield DRAG, milliseconds / 1000
+        page.mouse.up()
+        page.wait_for_timeout(500)  # the server hears of the release
+        page.get_by_role("button", name="Rich dark knowledge").click()
+        yield CONTROL, _seen(page, "Test example")[0][1]
+    page.close()
+
+
+def _distil(chromium: "Browser", address: str, rounds: int) -> Waits:
+    for _ in range(rounds):
+        began = time.perf_counter()
+        _open(chromium, address, "/distil", "h3:has-text('paired, 5 seeds')")
+        yield DISTIL, time.perf_counter() - began
+
+
+def _surface(chromium: "Browser", address: str, case: str, rounds: int) -> Waits:
+    path, first, further = SURFACE[case]
+    seeds = 3
+    page = _open(chromium, address, f"{path}&seeds={seeds}", f"[aria-label^='With {seeds} seeds']")
+    page.locator("body").evaluate(_WATCH % _WHICH_SEEDS)
+    for _ in range(rounds):
+        page.get_by_role("button", name="Stop").wait_for(state="detached")
+        page.wait_for_timeout(300)  # the button takes clicks again
+        page.get_by_role("button", name="Train").click()
+        times = [seconds for text, seconds in _seen(page, f"With {seeds} seeds") if text.startswith("With")]
+        yield first, times[0]
+        yield from ((further, gap) for gap in np.diff(times))
+    page.close()
+
+
+# ---- The teacher, the command line, the lessons --------------------------------------------------------------
+
+
+def _teachers(rounds: int) -> Waits:
+    dataset = data.load("digits")
+    usual_folder = os.environ.get(store.CACHE_FOLDER_VARIABLE)
+    try:
+        for _ in range(rounds):
+            with tempfile.TemporaryDirectory() as empty:
+                os.environ[store.CACHE_FOLDER_VARIABLE] = empty
+                for name in (TRAINS, CACHED):
+                    began = time.perf_counter()
+                    training.train_teacher(dataset, progress=lambda done, total: None)
+                    yield name, time.perf_counter() - began
+    finally:
+        del os.environ[store.CACHE_FOLDER_VARIABLE]
+        if usual_folder is not None:
+            os.environ[store.CACHE_FOLDER_VARIABLE] = usual_folder
+
+
+def _commands(rounds: int) -> Waits:
+    for _ in range(rounds):
+        for name, arguments in ((IMPORTS, ["-c", "import toolkit"]), (COMMAND, ["-m", "toolkit", "data"])):
+            began = time.perf_counter()
+            _run(*arguments).check_returncode()
+            yield name, time.perf_counter() - began
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *arguments], cwd=browser.ROOT, capture_output=True, check=False)
+
+
+def _lesson_rows() -> list[Row]:
+    """Run each lesson once, as ``make notebooks`` does."""
+    return [_lesson_row(path) for path in sorted((browser.ROOT / "notebooks").glob("*/*.ipynb"))]
+
+
+def _lesson_row(path: Path) -> Row:
+    name = f"lesson `{path.stem}`, all cells"
+    for package in ("nbval", "nbclient"):
+        if importlib.util.find_spec(package) is None:
+            return _not_measured(name, f"{package} is missing: pip install -e '.[teacher,test]'", LESSON_BUDGET)
+    began = time.perf_counter()
+    finished = _run("-m", "course", "nbval", path.stem)
+    if finished.returncode:
+        return _not_measured(name, f"a cell fails, see `python -m course nbval {path.stem}`", LESSON_BUDGET)
+    return _row(name, [time.perf_counter() - began], LESSON_BUDGET)
