@@ -1,154 +1,234 @@
-"""How fast is the grid? The same 64 students, trained as a tutorial does it and in one ``train_grid`` call.
+"""How fast is the grid? The same 64 students, trained in many ways side by side (``bench.race``), and what is claimed."""
 
-The two take turns in one process, because such machines drift; the teacher is trained beforehand for both. The
-tutorial's loop has a DataLoader, runs the convolutional teacher in every step, and trains one student after another;
-model, first weights, optimizer, schedule, batch size and validation after every epoch are the same.
-"""
-
-import time
-from collections.abc import Callable
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch.utils.data import DataLoader, TensorDataset
+from matplotlib.figure import Figure
 
-from bench.tables import Report
-from toolkit import metrics, models
-from toolkit.data import load, seeded_generator
-from toolkit.grid import train_grid
-from toolkit.training import Recipe, Teacher, train_teacher
+from bench import agreement, peers
+from bench.contestants import cached_teacher
+from bench.race import SETTINGS, Race, Result, race
+from bench.tables import Report, markdown
 
-TEMPERATURES = (1, 2, 3, 4, 6, 8, 12, 20)
-LAMS = (0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1)
-EPOCHS = 20
-STUDENT = "mlp-32"
-WANTED_RATIO = 40
+ROUNDS = 5
+EPOCHS, EPOCHS_OF_CONVOLUTIONS = 20, 10
+
+
+# ---- Tables --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Speed:
-    """Seconds of each round, and the mean test accuracy that each way reached."""
+class Row:
+    """A contestant's line in the table."""
 
-    tutorial: list[float]
-    grid: list[float]
-    tutorial_accuracy: float
-    grid_accuracy: float
-    students_of_the_tutorial: int
+    contestant: str
+    students_a_round: str = "–"
+    median_s: str = "–"
+    min: str = "–"
+    max: str = "–"
+    seconds_for_64: str = "–"
+    times_the_grid: str = "–"
+    test_accuracy: str = "–"
+    minus_the_grid: str = "–"
+    comparable: str = ""
 
-    @property
-    def equal_accuracy(self) -> bool:
-        """Whether both ways reach the same mean accuracy, within half a point for 64 students: another order of batches
-        moves a single student by about a point.
-        """
-        return abs(self.tutorial_accuracy - self.grid_accuracy) < 0.04 / self.students_of_the_tutorial**0.5
 
-    @property
-    def ratio(self) -> float:
-        """How many times faster the grid is, medians over rounds, for the same number of students."""
-        share = self.students_of_the_tutorial / (len(TEMPERATURES) * len(LAMS))
-        return float(np.median(self.tutorial) / share / np.median(self.grid))
+def rows(contest: Race, grid: str) -> list[Row]:
+    """Make the lines of a race; ``grid`` names the contestant that the others are compared with."""
+    return [_row(result, contest, contest.results[grid]) for result in contest.results.values()]
 
-    def table(self) -> str:
-        """Write both ways as a Markdown table."""
-        comparable = "" if self.equal_accuracy else " NOT comparable: their accuracies differ."
-        lines = ["| 64 students, 20 epochs | median s | min | max | test accuracy |", "|---|---|---|---|---|"]
-        name = f"tutorial-style loop ({self.students_of_the_tutorial} of 64 students)"
-        for way, seconds, accuracy in (
-            (name, self.tutorial, self.tutorial_accuracy),
-            ("one train_grid call", self.grid, self.grid_accuracy),
-        ):
-            times = f"{np.median(seconds):.3f} | {min(seconds):.3f} | {max(seconds):.3f}"
-            lines.append(f"| {way} | {times} | {100 * accuracy:.2f} % |")
-        return "\n".join(
-            [
-                *lines,
-                "",
-                f"The grid is **{self.ratio:.0f} times** faster, {torch.get_num_threads()} threads.{comparable}",
-            ]
+
+def _row(result: Result, contest: Race, grid: Result) -> Row:
+    if not result.seconds:
+        return Row(result.title, comparable=f"not measured: {result.problem}")
+    return Row(
+        result.title,
+        str(result.students),
+        f"{result.median:.3f}",
+        f"{min(result.seconds):.3f}",
+        f"{max(result.seconds):.3f}",
+        f"{64 * result.per_student:.3g}",
+        f"{result.per_student / grid.per_student:.3g}" if grid.seconds else "–",
+        f"{100 * np.mean(list(result.accuracies.values())):.2f} %" if result.accuracies else "–",
+        f"{100 * contest.difference(result, grid):+.2f}" if result.accuracies and grid.accuracies else "–",
+        "; ".join(part for part in (_verdict(result, contest, grid), result.remark, result.problem) if part),
+    )
+
+
+def _verdict(result: Result, contest: Race, grid: Result) -> str:
+    if result is grid or not result.accuracies or not grid.accuracies:
+        return ""
+    noise = f"± {100 * contest.noise(list(result.accuracies)):.2f}"
+    return f"yes, within {noise}" if contest.is_comparable(result, grid) else f"not comparable: beyond {noise}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Something claimed: what is wanted, what was measured, whether it holds (None: stated only, or not measured)."""
+
+    claim: str
+    wanted: str
+    measured: str
+    holds: bool | None
+
+
+def at_least(claim: str, wanted: float, measured: float | None, note: str = "") -> Claim:
+    """Claim that a measured number is as large as wanted."""
+    if measured is None:
+        return Claim(claim, f"at least {wanted:g}{note}", "not measured", None)
+    return Claim(claim, f"at least {wanted:g}{note}", f"{measured:.3g}", measured >= wanted)
+
+
+def at_most(claim: str, wanted: float, measured: float | None) -> Claim:
+    """Claim that a measured number is as small as wanted."""
+    if measured is None:
+        return Claim(claim, f"at most {wanted:g}", "not measured", None)
+    return Claim(claim, f"at most {wanted:g}", f"{measured:.3g}", measured <= wanted)
+
+
+def claims_of_race(digits: Race, wide: Race, convolutional: Race) -> list[Claim]:
+    """Hold the ratios of the races against what is claimed of them."""
+    return [
+        at_least(
+            "grid, 64 students: times faster than the tutorial-style loop",
+            120,
+            digits.ratio("tutorial, all", "grid"),
+            " (goal 150)",
+        ),
+        at_least(
+            "grid, 64 students: times faster than that loop with cached logits",
+            50,
+            digits.ratio("cached, all", "grid"),
+        ),
+        at_most("grid, hidden 32: times the bound", 2.5, digits.ratio("grid", "bound")),
+        at_most("grid, hidden 128: times the bound", 2.0, wide.ratio("grid-128", "bound-128")),
+        at_most("time per student: 640 students in one call against 64", 1.0, digits.ratio("grid-640", "grid")),
+        at_least(
+            "64 convolutional students (mnist1d, 10 epochs): times faster than one by one",
+            7,
+            convolutional.ratio("plain-cnn", "grid-cnn"),
+        ),
+        at_least(
+            "one student, plain loop: times faster than the tutorial-style loop",
+            1.5,
+            digits.ratio("tutorial", "plain"),
+        ),
+        at_least(
+            "one student, plain loop: times faster than torchdistill's KDLoss in that loop",
+            1.5,
+            digits.ratio("kdloss", "plain"),
+        ),
+    ]
+
+
+def claims_of_accuracy(contest: Race, grid: str, names: Sequence[str]) -> list[Claim]:
+    """Claim that these contestants reached the grid's accuracy: times of unlike work prove nothing."""
+    return [
+        Claim(
+            f"same accuracy as the grid: {result.title}",
+            "within noise",
+            f"{100 * contest.difference(result, contest.results[grid]):+.2f} points"
+            if result.accuracies
+            else "not measured",
+            contest.is_comparable(result, contest.results[grid]) if result.accuracies else None,
         )
+        for result in (contest.results[name] for name in names if name in contest.results)
+    ]
+
+
+def claims_of_agreement(losses: Mapping[str, float], students: agreement.StudentDifferences) -> list[Claim]:
+    """Claim that losses have the same values, and that stacking changes neither accuracies nor weights."""
+    return [
+        at_most("loss values: largest difference from the tutorial's loss", 1e-5, losses.get("tutorial")),
+        at_most("loss values: largest difference from torchdistill's KDLoss", 1e-5, losses.get("KDLoss")),
+        at_most("64 students stacked or one by one: mean difference in accuracy, points", 0.1, students.accuracy_mean),
+        at_most("… largest difference in accuracy, points", 1.0, students.accuracy_max),
+        at_most("… median difference of weights", 1e-6, students.weight_median),
+        Claim("… largest difference of weights", "stated", f"{students.weight_max:.3g}", None),
+    ]
+
+
+# ---- The figure ----------------------------------------------------------------------------------------------
+
+BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#666666"  # Okabe and Ito's colours can be told apart by everyone
+
+
+def figure(contest: Race) -> Figure:
+    """Draw seconds for 64 students as bars on a logarithmic axis, from minimum to maximum."""
+    measured = sorted(
+        (result for result in contest.results.values() if result.seconds), key=lambda result: -result.per_student
+    )
+    drawing = Figure(figsize=(10, 0.5 * len(measured) + 1.2), layout="constrained")
+    axes = drawing.subplots()
+    for position, result in enumerate(measured):
+        scale = 64 / result.students
+        middle, low, high = (scale * value for value in (result.median, min(result.seconds), max(result.seconds)))
+        colour = BLUE if result.title.startswith("our") else GREY if result.title.startswith("bound") else ORANGE
+        axes.barh(position, middle, color=colour, height=0.7)
+        axes.plot([low, high], [position, position], color="black", linewidth=2)
+        axes.text(high * 1.1, position, f"{middle:.3g} s", va="center", fontsize=12)
+    axes.set_yticks(range(len(measured)), [result.title for result in measured], fontsize=12)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlim(right=axes.get_xlim()[1] * 2)
+    axes.set_xlabel(f"seconds for 64 students, {EPOCHS} epochs (bar: median; line: minimum to maximum)", fontsize=12)
+    axes.tick_params(axis="x", labelsize=12)
+    axes.spines[["top", "right"]].set_visible(False)
+    return drawing
+
+
+# ---- All of it -----------------------------------------------------------------------------------------------
 
 
 def run(quick: bool = False) -> Report:
-    """Measure both ways, and give the table."""
-    measured = _measure(quick)
-    holds = measured.ratio >= WANTED_RATIO and measured.equal_accuracy
-    return Report("How fast is the grid?", measured.table(), holds)
-
-
-def _measure(quick: bool) -> Speed:
-    """Measure both ways in turn. The slow one trains all 64 students, three times; quick: two students, once."""
-    teacher = train_teacher(load("digits"))
-    arms: list[tuple[float, float]] = [(temperature, lam) for temperature in TEMPERATURES for lam in LAMS]
-    every = len(arms) // 2 if quick else 1  # of so many arms the tutorial trains one
-    arms = arms[::every]
-    tutorial, grid = [], []
-    tutorial_accuracy = grid_accuracy = 0.0
-    _grid(teacher, every)  # the first call warms up
-    for _ in range(1 if quick else 3):
-        for _ in range(3):
-            seconds, grid_accuracy = _timed(lambda: _grid(teacher, every))
-            grid.append(seconds)
-        seconds, tutorial_accuracy = _timed(lambda: _tutorial(teacher, arms))
-        tutorial.append(seconds)
-    return Speed(tutorial, grid, tutorial_accuracy, grid_accuracy, len(arms))
-
-
-def _timed(work: Callable[[], float]) -> tuple[float, float]:
-    start = time.perf_counter()
-    result = work()
-    return time.perf_counter() - start, result
-
-
-def _grid(teacher: Teacher, every: int) -> float:
-    """Train all students; gives the mean test accuracy of those that the tutorial trains too."""
-    result = train_grid(
-        teacher.dataset,
-        student=STUDENT,
-        temperatures=TEMPERATURES,
-        lams=LAMS,
-        seeds=1,
-        epochs=EPOCHS,
-        teacher=teacher,
+    """Run the races, check the claims, and report. Quick: one round, few epochs; it only proves that all of it runs."""
+    cached_teacher("digits"), cached_teacher("mnist1d")  # once, before several processes want them
+    rounds = 1 if quick else ROUNDS
+    epochs, epochs_of_convolutions = (2, 1) if quick else (EPOCHS, EPOCHS_OF_CONVOLUTIONS)
+    ways = ("tutorial", "tutorial-1", "cached", "kdloss", "box", "keras", "vmap", "plain", "grid", "grid-640", "bound")
+    digits = race(ways, rounds=rounds, epochs=epochs, in_full=() if quick else ("tutorial", "cached"), few=quick)
+    wide = race(("grid-128", "bound-128"), rounds=rounds, epochs=epochs)
+    convolutional = race(("plain-cnn", "grid-cnn"), rounds=rounds, epochs=epochs_of_convolutions, few=quick)
+    settings = (
+        [setting for setting in SETTINGS if setting[0] in (1, 20) and setting[1] in (0, 0.9)] if quick else SETTINGS
     )
-    return float(result.accuracy.flatten()[::every].mean())
-
-
-def _tutorial(teacher: Teacher, arms: list[tuple[float, float]]) -> float:
-    return float(np.mean([_one_tutorial_student(teacher, temperature, lam) for temperature, lam in arms]))
-
-
-def _one_tutorial_student(teacher: Teacher, temperature: float, lam: float) -> float:
-    """What tutorials print, as they print it: here the loss is spelled out, as a reader finds it there."""
-    dataset, recipe = teacher.dataset, Recipe(epochs=EPOCHS)
-    student = models.build(STUDENT, dataset, seed=0)
-    loader = DataLoader(
-        TensorDataset(dataset.x_train, dataset.y_train),
-        batch_size=recipe.batch_size,
-        shuffle=True,
-        generator=seeded_generator(0, "batches"),
+    claims = [
+        *claims_of_race(digits, wide, convolutional),
+        *claims_of_accuracy(digits, "grid", ("tutorial, all", "cached, all", "kdloss", "vmap", "plain")),
+        *claims_of_accuracy(convolutional, "grid-cnn", ("plain-cnn",)),
+        *claims_of_agreement(_losses(), agreement.student_differences(settings, epochs)),
+    ]
+    text = "\n\n".join(
+        [
+            markdown(rows(digits, "grid")),
+            _explanation(digits, epochs),
+            "Hidden layers of 128:",
+            markdown(rows(wide, "grid-128")),
+            f"Convolutional students, cnn-16 on mnist1d, {epochs_of_convolutions} epochs:",
+            markdown(rows(convolutional, "grid-cnn")),
+            "What is claimed:",
+            markdown(claims),
+        ]
     )
-    optimizer, schedule = recipe.optimizer_for(list(student.parameters()), len(dataset.x_train))
-    teacher.model.eval()
-    for _ in range(recipe.epochs):
-        student.train()
-        for x, labels in loader:
-            with torch.no_grad():
-                teacher_logits = teacher.model(x)
-            student_logits = student(x)
-            soft = F.kl_div(
-                F.log_softmax(student_logits / temperature, dim=1),
-                F.softmax(teacher_logits / temperature, dim=1),
-                reduction="batchmean",
-            )
-            loss = (1 - lam) * F.cross_entropy(student_logits, labels) + lam * temperature**2 * soft
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-        student.eval()
-        with torch.no_grad():
-            metrics.accuracy(student(dataset.x_val), dataset.y_val)
-    with torch.no_grad():
-        return metrics.accuracy(student(dataset.x_test), dataset.y_test)
+    return Report("How fast is the grid?", text, all(claim.holds is not False for claim in claims), figure(digits))
+
+
+def _explanation(contest: Race, epochs: int) -> str:
+    return (
+        f"64 students mlp-32 on digits, 8 temperatures × 8 values of λ, {epochs} epochs. All have the same first weights, batch size "
+        "(64), AdamW with the one-cycle schedule, and validation after every epoch; students of a subset lie spread over T "
+        f"and λ. Rounds are interleaved. Threads: torch's default ({contest.threads}), except where a row or the toolkit "
+        "sets its own. *Comparable* means: the mean test accuracy of the same students differs from the grid's by at most "
+        "three standard deviations of what another seed changes (ten seeds of the grid)."
+    )
+
+
+def _losses() -> dict[str, float]:
+    """Compare the losses: where the peers are, torchdistill's too."""
+    if not peers.PYTHON.exists():
+        return agreement.loss_differences()
+    ask = [str(peers.PYTHON), "-m", "bench.agreement"]
+    return json.loads(subprocess.check_output(ask, cwd=peers.ROOT, text=True))
