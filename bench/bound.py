@@ -140,15 +140,14 @@ def _fastest_form(shape: Product) -> Callable[[], object]:
 
 
 def _forms(shape: Product) -> Iterator[Callable[[], object]]:
-    """Left @ right or its transpose, each factor stored by rows or by columns; the left one whole or in slices."""
-    stacked, _, inner, _ = shape
-    for rows, columns in ((shape.rows, shape.columns), (shape.columns, shape.rows)):
-        by_rows, by_columns = torch.rand(stacked, rows, inner), torch.rand(stacked, inner, rows).transpose(1, 2)
-        for right in (torch.rand(stacked, inner, columns), torch.rand(stacked, columns, inner).transpose(1, 2)):
-            for left in (by_rows, by_columns):
-                yield partial(torch.bmm, left, right, out=torch.empty(stacked, rows, columns))
-            if stacked == 1:
-                yield partial(torch.mm, by_rows[0], right[0], out=torch.empty(rows, columns))
-                for slices in (slices for slices in (2, 4, 8) if rows % slices == 0):
-                    cut, out = by_rows.view(slices, -1, inner), torch.empty(slices, rows // slices, columns)
-                    yield partial(torch.bmm, cut, right.expand(slices, -1, -1), out=out)
+    """Each factor stored by rows or by columns; where all students share one product, also the left one in slices."""
+    stacked, rows, inner, columns = shape
+    by_rows, by_columns = torch.rand(stacked, rows, inner), torch.rand(stacked, inner, rows).transpose(1, 2)
+    for right in (torch.rand(stacked, inner, columns), torch.rand(stacked, columns, inner).transpose(1, 2)):
+        for left in (by_rows, by_columns):
+            yield partial(torch.bmm, left, right, out=torch.empty(stacked, rows, columns))
+        if stacked == 1:
+            yield partial(torch.mm, by_rows[0], right[0], out=torch.empty(rows, columns))
+            for slices in (slices for slices in (2, 4, 8) if rows % slices == 0):
+                cut, out = by_rows.view(slices, -1, inner), torch.empty(slices, rows // slices, columns)
+                yield partial(torch.bmm, cut, right.expand(slices, -1, -1), out=out)
