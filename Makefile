@@ -4,11 +4,12 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+PEERS := .venv-peers
 # One thread per kernel: two notebooks at once then do not fight over two cores.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup app lab test notebooks lessons release bench check clean
+.PHONY: help setup app lab test notebooks lessons release bench peers check clean
 
 help:  ## List what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,13 +43,20 @@ lessons: setup  ## Build the notebooks from their sources, and run them
 release: setup  ## Build what students get into release/
 	$(RUN) -m course release
 
-bench: setup  ## Measure, and write tables into bench/results/
+bench: setup  ## Measure, and write tables and figures into bench/results/
+	@$(MAKE) --no-print-directory peers || echo "The peers could not be installed: the tables will say that they are missing."
 	$(RUN) -m bench
+
+peers: $(PEERS)/ready  ## Build .venv-peers with the libraries that the bench compares with
+
+$(PEERS)/ready: bench/peers.txt bench/peers.py | setup
+	$(RUN) -m bench.peers
+	@touch $@
 
 check: setup  ## Format, lint, and check types
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 
-clean:  ## Remove .venv and release/ (the cache of teachers: python -m toolkit cache --clear)
-	rm -rf $(VENV) release
+clean:  ## Remove .venv, .venv-peers and release/ (the cache of teachers: python -m toolkit cache --clear)
+	rm -rf $(VENV) $(PEERS) release

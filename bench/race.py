@@ -25,7 +25,7 @@ SETTINGS: list[Setting] = [(temperature, lam) for temperature in TEMPERATURES fo
 # Those of the 64 that slow contestants train. λ = 1 is left out: torchdistill has another loss there.
 SAMPLE: list[Setting] = [(1, 0.2), (3, 0.6), (6, 0.8), (12, 0.9)]
 HALF_A_POINT = 0.005
-MISSING = "the peers' environment is missing: build it by make peers, or python -m bench.peers"
+BUILD = "make peers, or python -m bench.peers"
 
 
 class Failed(Exception):  # noqa: N818  reads better where it is raised
@@ -44,7 +44,7 @@ class Lane:
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115  closed in __exit__
         self._process: subprocess.Popen[str] | None = None
         if self.contestant.is_peer and not peers.PYTHON.exists():
-            self.problem = MISSING
+            self.problem = f"the peers' environment is missing (to build it: {BUILD})"
             return
         self._process = subprocess.Popen(
             [peers.PYTHON if self.contestant.is_peer else sys.executable, "-m", "bench.worker", name],
@@ -122,7 +122,8 @@ class Lane:
         self._process.wait()
         self._errors.seek(0)
         said = self._errors.read().strip().splitlines()
-        return Failed(said[-1] if said else f"it ended with exit status {self._process.returncode}")
+        reason = said[-1] if said else f"it ended with exit status {self._process.returncode}"
+        return Failed(f"{reason} (to build its environment anew: {BUILD})" if self.contestant.is_peer else reason)
 
 
 @dataclass(frozen=True)

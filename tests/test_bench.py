@@ -1,7 +1,7 @@
 import pytest
 
 from bench import __main__ as bench
-from bench import scenarios, speed
+from bench import scenarios
 from bench.tables import Report, Row, markdown
 
 
@@ -40,12 +40,6 @@ def test_quick_run_replaces_no_numbers_and_a_full_run_says_what_does_not_hold(tm
     assert bench.main(["scenarios"]) == 1
     assert "something claimed does NOT hold" in capsys.readouterr().out
     assert (tmp_path / "results" / "scenarios.md").read_text(encoding="utf-8").startswith("# Scenarios\n\na table\n")
-
-
-def test_ratio_counts_the_same_number_of_students_on_both_sides():
-    measured = speed.Speed([10.0, 12.0, 11.0], [0.5, 0.4, 0.6], 0.9, 0.9, students_of_the_tutorial=32)
-    assert measured.ratio == pytest.approx(11.0 * 2 / 0.5)
-    assert "**44 times**" in measured.table()
 
 
 def test_claims_of_the_scenarios_can_fail(teacher):
