@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
+from bench import bound
 from toolkit import metrics, models
 from toolkit.data import load, seeded_generator
 from toolkit.grid import train_grid
@@ -389,8 +390,6 @@ def _bound(hidden: int) -> Callable[[], Trainer]:
     """The bare matrix products of the grid's work: no training, so no accuracy."""
 
     def prepare() -> Trainer:
-        from bench import bound
-
         dataset = load("digits")
 
         def multiply(settings: list[Setting], epochs: int) -> Round:
@@ -401,6 +400,7 @@ def _bound(hidden: int) -> Callable[[], Trainer]:
                 classes=dataset.classes,
                 examples=len(dataset.x_train),
                 validation=len(dataset.x_val),
+                test=len(dataset.x_test),
                 epochs=epochs,
                 temperatures=len({temperature for temperature, _ in settings}),
             )
@@ -426,7 +426,11 @@ CONTESTANTS = {
         remark="torchvision, which it imports but does not need here, is replaced by empty classes",
     ),
     "keras": Contestant(
-        "keras.distillation on PyTorch", _keras, students=1, is_peer=True, remark="batches in Keras' own order"
+        "keras.distillation on PyTorch",
+        _keras,
+        students=1,
+        is_peer=True,
+        remark="batches in Keras' own order; its KL as an object, because the default takes that of the bare logits",
     ),
     "vmap": Contestant("torch.func.vmap over stacked modules", _vmap),
     "plain": Contestant("our plain loop", _one_by_one(_plain), students=4),

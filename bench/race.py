@@ -186,12 +186,14 @@ def race(names: Sequence[str], *, rounds: int, epochs: int, in_full: Sequence[st
         for lane in lanes:
             lane.get_ready()
         for number in range(rounds):
+            print(f"round {number + 1} of {rounds}: {', '.join(lane.name for lane in lanes)}", flush=True)
             for lane in lanes:
                 settings = lane.sample(number)
                 lane.take_turn(settings[:1] if few and len(settings) < len(SETTINGS) else settings, epochs)
         results = {lane.name: _result(lane) for lane in lanes}
         for lane in lanes:
             if lane.name in in_full:
+                print(f"all 64 students: {lane.name}", flush=True)
                 lane.rounds.clear()
                 lane.take_turn(SETTINGS, epochs)
                 results[f"{lane.name}, all"] = _result(lane, ", all 64 in one go")
