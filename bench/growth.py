@@ -34,6 +34,7 @@ from toolkit.training import Recipe, Teacher, train_student
 FEATURES = 64
 MOST_MEMORY = 2048  # MiB on top of what the process holds before, for the largest number of students
 REAL = ("digits", "mnist1d")
+LONG = 10  # seconds
 Result = TypeVar("Result")
 
 
@@ -110,21 +111,21 @@ class Call:
         """So many values of λ, from 1 to at least 0."""
         return np.linspace(1, 0, self.lams).tolist()
 
-    def bound(self) -> float:
-        """Time the bare matrix products of the same work."""
+    def sizes(self) -> dict[str, int]:
+        """Give the sizes of the work, as ``bench/bound.py`` calls them."""
         held_out = self.examples // 4
-        return bound.seconds(
-            students=self.students,
-            hidden=int(self.student.removeprefix("mlp-")),
-            features=FEATURES,
-            classes=self.classes,
-            examples=self.examples,
-            validation=held_out,
-            test=held_out,
-            epochs=self.epochs,
-            temperatures=self.temperatures,
-            seeds=self.seeds,
-        )
+        return {
+            "students": self.students,
+            "hidden": int(self.student.removeprefix("mlp-")),
+            "features": FEATURES,
+            "classes": self.classes,
+            "examples": self.examples,
+            "validation": held_out,
+            "test": held_out,
+            "epochs": self.epochs,
+            "temperatures": self.temperatures,
+            "seeds": self.seeds,
+        }
 
 
 USUAL = Call()
@@ -161,7 +162,7 @@ QUICK_SIZES = {"students": (1, 64), "hidden width": (8, 32), "training examples"
 DIGITS, SIGNALS, IMAGES = (
     Call("digits"),
     Call("mnist1d", "cnn-8", epochs=2),
-    Call("images", "cnn-8", examples=2000, epochs=1),
+    Call("images", "cnn-8", epochs=1),
 )
 ON_THREADS = [
     replace(DIGITS, student="mlp-8"),
@@ -231,7 +232,7 @@ def run(quick: bool = False) -> Report:
     claim, holds = _memory_claim({size: costs[call] for size, call in axes[0].calls.items()})
     text = [
         f"64 students mlp-32, 1,000 examples of {FEATURES} features, 10 classes, {_count(axes[0].calls[64].epochs, 'epoch')}, unless the table says "
-        f"otherwise. Seconds are medians of {rounds} rounds [min–max], {torch.get_num_threads()} threads.",
+        f"otherwise. Seconds are medians of {rounds} rounds (fewer where these are long) [min–max], {torch.get_num_threads()} threads.",
         *(_axis_text(axis, costs) for axis in axes),
         claim,
         "**Threads**: the same call on one thread and on all, seconds.",
@@ -258,47 +259,54 @@ def _in_a_process_of_its_own(work: Callable[..., Result], *arguments: Any) -> Re
 def _cost(call: Call, rounds: int) -> Cost:
     """Time grid and bound in turns; the first call of the grid also gives the peak of memory."""
     teacher = _untrained_teacher(call)
-    replace(call, temperatures=1, lams=2, seeds=1, epochs=1).train(teacher)  # warms up
+    _smallest(call).train(teacher)  # warms up
     _forget_peak()
     before = _peak_memory()
-    cost = Cost([_seconds(lambda: call.train(teacher))], [])
+    first = _seconds(lambda: call.train(teacher))
     peak = _peak_memory()
-    cost.bound.append(call.bound())
-    for _ in range(rounds - 1):
-        cost.grid.append(_seconds(lambda: call.train(teacher)))
-        cost.bound.append(call.bound())
-    return replace(cost, extra_memory=peak - before if peak and before else None, whole_memory=peak)
+    grid, bounds = _in_turns(
+        lambda: _seconds(lambda: call.train(teacher)), lambda: bound.seconds(**call.sizes()), rounds - 1
+    )
+    extra = peak - before if peak is not None and before is not None else None
+    return Cost([first, *grid], bounds, extra, peak)
 
 
 def _on_threads(call: Call, rounds: int) -> ThreadsRow:
+    teacher = _untrained_teacher(call)
+
+    def train(threads: int, call: Call = call) -> float:
+        torch.set_num_threads(threads)
+        return _seconds(lambda: call.train(teacher))
+
     most = os.cpu_count() or 1
-    one, many = _in_turns(
-        call,
-        rounds,
-        lambda teacher: _with_threads(1, call, teacher),
-        lambda teacher: _with_threads(most, call, teacher),
-    )
+    train(most, _smallest(call))  # warms up
+    one, many = _in_turns(lambda: train(1), lambda: train(most), rounds)
     return ThreadsRow(_name(call), _spread(one), _spread(many), f"{np.median(one) / np.median(many):.2f} ×")
 
 
-def _with_threads(threads: int, call: Call, teacher: Teacher) -> None:
-    torch.set_num_threads(threads)
-    call.train(teacher)
-
-
 def _both_ways(call: Call, rounds: int) -> WaysRow:
-    stacked, one_by_one = _in_turns(call, rounds, call.train, call.train_one_by_one)
+    teacher = _untrained_teacher(call)
+    _smallest(call).train(teacher)  # warms up
+    _smallest(call).train_one_by_one(teacher)
+    stacked, one_by_one = _in_turns(
+        lambda: _seconds(lambda: call.train(teacher)), lambda: _seconds(lambda: call.train_one_by_one(teacher)), rounds
+    )
     ratio = np.median(one_by_one) / np.median(stacked)
     return WaysRow(_name(call), _spread(stacked), _spread(one_by_one), f"{ratio:.2f} ×")
 
 
-def _in_turns(
-    call: Call, rounds: int, first: Callable[[Teacher], None], second: Callable[[Teacher], None]
-) -> tuple[list[float], list[float]]:
-    """Seconds of two ways, in turns; the first round warms up and does not count."""
-    teacher = _untrained_teacher(call)
-    times = [(_seconds(lambda: first(teacher)), _seconds(lambda: second(teacher))) for _ in range(rounds + 1)]
-    return [time for time, _ in times[1:]], [time for _, time in times[1:]]
+def _in_turns(first: Callable[[], float], second: Callable[[], float], rounds: int) -> tuple[list[float], list[float]]:
+    """Seconds of two ways, which take turns: so many rounds, but no more than three where these are long."""
+    firsts: list[float] = []
+    seconds: list[float] = []
+    while len(firsts) < rounds and (len(firsts) < 3 or sum(firsts + seconds) < LONG):
+        firsts.append(first())
+        seconds.append(second())
+    return firsts, seconds
+
+
+def _smallest(call: Call) -> Call:
+    return replace(call, temperatures=1, lams=2, seeds=1, epochs=1)
 
 
 def _untrained_teacher(call: Call) -> Teacher:
@@ -373,7 +381,11 @@ def _axis_text(axis: Axis, costs: dict[Call, Cost]) -> str:
         exponent = _exponent(axis, costs, of)
         words.append(f"{what} {'is not fitted' if exponent is None else f'grows with the power {exponent:z.2f}'}")
     table = markdown(rows).replace("| size |", f"| {axis.name} |", 1)
-    return f"{table}\n\nFitted from {fitted[0]:,} to {fitted[-1]:,}: {', '.join(words)}."
+    speed = 2 * bound.multiply_adds(**call.sizes()) / _bound_time(cost) / 1e9  # of the largest size
+    return (
+        f"{table}\n\nFitted from {fitted[0]:,} to {fitted[-1]:,}: {', '.join(words)}. "
+        f"At {max(axis.calls):,} the bound does {speed:.0f} thousand million operations per second (GFLOP/s)."
+    )
 
 
 def _memory_claim(by_students: dict[int, Cost]) -> tuple[str, bool]:

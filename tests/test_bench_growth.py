@@ -53,7 +53,7 @@ def test_every_form_of_a_product_gives_a_matrix_of_its_size_or_slices_of_it():
 
 def test_a_small_call_costs_time_and_memory_and_so_does_its_bound():
     cost = growth._in_a_process_of_its_own(growth._cost, SMALL, 2)
-    assert len(cost.grid) == len(cost.bound) == 2
+    assert (len(cost.grid), len(cost.bound)) == (2, 1)
     assert 0 < min(cost.bound) < math.inf
     assert 0 < min(cost.grid) < math.inf
     if growth._peak_memory() is not None:
@@ -69,6 +69,14 @@ def test_peak_memory_notices_what_is_given_back_at_once_and_can_start_again():
     assert growth._peak_memory() - before > 150
     growth._forget_peak()
     assert growth._peak_memory() - before < 50
+
+
+def test_two_ways_take_turns_and_long_ones_take_fewer():
+    order = []
+    short = growth._in_turns(lambda: order.append("a") or 0.1, lambda: order.append("b") or 0.2, 5)
+    assert short == ([0.1] * 5, [0.2] * 5)
+    assert "".join(order) == "ab" * 5
+    assert len(growth._in_turns(lambda: 8.0, lambda: 4.0, 5)[0]) == 3
 
 
 def test_random_data_have_the_sizes_asked_for():
