@@ -54,8 +54,11 @@ class Contestant:
 # ---- One student after another -------------------------------------------------------------------------------
 
 
-def _one_by_one(train: Callable[[Teacher, float, float, int], float], data: str = "digits") -> Callable[[], Trainer]:
-    """Make a contestant of a function that trains one student for (teacher, T, λ, epochs), and gives its test accuracy."""
+TrainOne = Callable[[Teacher, float, float, int], float]  # (teacher, T, λ, epochs) → test accuracy
+
+
+def _one_by_one(train: TrainOne, data: str = "digits") -> Callable[[], Trainer]:
+    """Make a contestant of a function that trains one student."""
 
     def prepare() -> Trainer:
         teacher = cached_teacher(data)
@@ -164,26 +167,20 @@ def _accuracy(student: nn.Module, x: Tensor, labels: Tensor) -> float:
     return metrics.accuracy(student(x), labels)
 
 
-def _plain(teacher: Teacher, temperature: float, lam: float, epochs: int) -> float:
-    return train_student(
-        teacher.dataset,
-        student="mlp-32",
-        temperature=temperature,
-        lam=lam,
-        recipe=Recipe(epochs=epochs),
-        teacher=teacher,
-    ).test_accuracy
+def _plain(student: str) -> TrainOne:
+    """Our own loop, as the toolkit's users call it."""
 
+    def train(teacher: Teacher, temperature: float, lam: float, epochs: int) -> float:
+        return train_student(
+            teacher.dataset,
+            student=student,
+            temperature=temperature,
+            lam=lam,
+            recipe=Recipe(epochs=epochs),
+            teacher=teacher,
+        ).test_accuracy
 
-def _plain_convolutional(teacher: Teacher, temperature: float, lam: float, epochs: int) -> float:
-    return train_student(
-        teacher.dataset,
-        student="cnn-16",
-        temperature=temperature,
-        lam=lam,
-        recipe=Recipe(epochs=epochs),
-        teacher=teacher,
-    ).test_accuracy
+    return train
 
 
 # ---- torchdistill's DistillationBox --------------------------------------------------------------------------
@@ -241,7 +238,7 @@ def _stand_in_for_torchvision() -> None:
 # ---- Keras ---------------------------------------------------------------------------------------------------
 
 
-def _keras() -> Trainer:
+def _keras(teacher: Teacher, temperature: float, lam: float, epochs: int) -> float:
     """``keras.distillation`` on PyTorch. Its loss is w·CE + (1 − w)·T²·KL, ours with w = 1 − λ.
 
     The KL must be given as an object: by its default, the string "kl_divergence", Keras 3.15.1 takes the KL of the *logits*,
@@ -250,20 +247,12 @@ def _keras() -> Trainer:
     os.environ["KERAS_BACKEND"] = "torch"
     import keras
 
-    teacher = cached_teacher()
-    dataset = teacher.dataset
-    x_train, y_train = dataset.x_train.numpy(), dataset.y_train.numpy()
-    validation = (dataset.x_val.numpy(), dataset.y_val.numpy())
-    keras_teacher = keras.Sequential(
-        [keras.Input(dataset.input_shape), keras.layers.TorchModuleWrapper(teacher.model.eval())]
-    )
-
     class OneCycle(keras.callbacks.Callback):
         """Sets learning rate and momentum before every step, to what PyTorch's schedule gives the others."""
 
-        def __init__(self, recipe: Recipe):
+        def __init__(self) -> None:
             super().__init__()
-            self.torch_optimizer, self.schedule = recipe.optimizer_for([torch.zeros(1)], len(x_train))
+            self.torch_optimizer, self.schedule = recipe.optimizer_for([torch.zeros(1)], len(dataset.x_train))
 
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
             group = self.torch_optimizer.param_groups[0]
@@ -273,45 +262,40 @@ def _keras() -> Trainer:
             self.torch_optimizer.step()  # without gradients it changes nothing; the schedule wants it to be called
             self.schedule.step()
 
-    def train(temperature: float, lam: float, epochs: int) -> float:
-        recipe = Recipe(epochs=epochs)
-        keras.utils.set_random_seed(0)
-        student = keras.Sequential(
-            [
-                keras.Input(dataset.input_shape),
-                keras.layers.Flatten(),
-                keras.layers.Dense(32, activation="relu"),
-                keras.layers.Dense(dataset.classes),
-            ]
-        )
-        start = models.build("mlp-32", dataset, seed=0)
-        student.set_weights([part.detach().numpy().T for part in start.parameters()])
-        soft_loss = keras.distillation.LogitsDistillation(temperature, loss=keras.losses.KLDivergence())
-        distiller = keras.distillation.Distiller(keras_teacher, student, soft_loss, student_loss_weight=1 - lam)
-        distiller.compile(
-            keras.optimizers.AdamW(0.005, weight_decay=recipe.weight_decay, epsilon=1e-8),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
-        )
-        distiller.fit(
-            x_train,
-            y_train,
-            batch_size=recipe.batch_size,
-            epochs=recipe.epochs,
-            validation_data=validation,
-            validation_batch_size=len(validation[0]),
-            callbacks=[OneCycle(recipe)],
-            verbose=0,
-        )
-        test_logits = student.predict(dataset.x_test.numpy(), batch_size=len(dataset.x_test), verbose=0)
-        return metrics.accuracy(torch.from_numpy(test_logits), dataset.y_test)
-
-    def train_all(settings: list[Setting], epochs: int) -> Round:
-        start = time.perf_counter()
-        accuracies = [train(temperature, lam, epochs) for temperature, lam in settings]
-        return Round(time.perf_counter() - start, accuracies)
-
-    return train_all
+    dataset, recipe = teacher.dataset, Recipe(epochs=epochs)
+    keras.utils.set_random_seed(0)
+    keras_teacher = keras.Sequential(
+        [keras.Input(dataset.input_shape), keras.layers.TorchModuleWrapper(teacher.model.eval())]
+    )
+    student = keras.Sequential(
+        [
+            keras.Input(dataset.input_shape),
+            keras.layers.Flatten(),
+            keras.layers.Dense(32, activation="relu"),
+            keras.layers.Dense(dataset.classes),
+        ]
+    )
+    start = models.build("mlp-32", dataset, seed=0)
+    student.set_weights([part.detach().numpy().T for part in start.parameters()])
+    soft_loss = keras.distillation.LogitsDistillation(temperature, loss=keras.losses.KLDivergence())
+    distiller = keras.distillation.Distiller(keras_teacher, student, soft_loss, student_loss_weight=1 - lam)
+    distiller.compile(
+        keras.optimizers.AdamW(weight_decay=recipe.weight_decay, epsilon=1e-8),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    distiller.fit(
+        dataset.x_train.numpy(),
+        dataset.y_train.numpy(),
+        batch_size=recipe.batch_size,
+        epochs=recipe.epochs,
+        validation_data=(dataset.x_val.numpy(), dataset.y_val.numpy()),
+        validation_batch_size=len(dataset.x_val),
+        callbacks=[OneCycle()],
+        verbose=0,
+    )
+    test_logits = student.predict(dataset.x_test.numpy(), batch_size=len(dataset.x_test), verbose=0)
+    return metrics.accuracy(torch.from_numpy(test_logits), dataset.y_test)
 
 
 # ---- All students at once ------------------------------------------------------------------------------------
@@ -427,18 +411,18 @@ CONTESTANTS = {
     ),
     "keras": Contestant(
         "keras.distillation on PyTorch",
-        _keras,
+        _one_by_one(_keras),
         students=1,
         is_peer=True,
         remark="batches in Keras' own order; its KL as an object, because the default takes that of the bare logits",
     ),
     "vmap": Contestant("torch.func.vmap over stacked modules", _vmap),
-    "plain": Contestant("our plain loop", _one_by_one(_plain), students=4),
+    "plain": Contestant("our plain loop", _one_by_one(_plain("mlp-32")), students=4),
     "grid": Contestant("our grid", _grid()),
     "grid-640": Contestant("our grid, 10 seeds", _grid(seeds=10)),
     "bound": Contestant("bound: the bare matrix products", _bound(32)),
     "grid-128": Contestant("our grid, hidden 128", _grid("mlp-128")),
     "bound-128": Contestant("bound: the bare matrix products, hidden 128", _bound(128)),
-    "plain-cnn": Contestant("our plain loop, cnn-16", _one_by_one(_plain_convolutional, "mnist1d"), students=4),
+    "plain-cnn": Contestant("our plain loop, cnn-16", _one_by_one(_plain("cnn-16"), "mnist1d"), students=4),
     "grid-cnn": Contestant("our grid, cnn-16", _grid("cnn-16", data="mnist1d")),
 }
