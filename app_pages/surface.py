@@ -11,6 +11,7 @@ from toolkit import metrics
 LAMS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0)
 AT_ONCE = 1.5e7  # work (see Task.work) of a few seconds
 BEST = "as validation chose"
+LOOK_EVERY = 0.1  # seconds between two looks at the job; a look costs a few milliseconds
 
 
 def take_click():
@@ -30,6 +31,8 @@ def choose(label, key, values, help_text):
     return None if chosen == BEST else options.index(chosen) - 1
 
 
+@st.fragment  # choosing a cell draws this part alone again
+@errors_as_sentences()
 def show(result, task):
     """Draw the surface, and beneath it the chosen cell."""
     st.session_state["surface_result"] = result
@@ -128,39 +131,41 @@ with settings:
 task = controls.make_task(given, penalty, cost)
 wanted = (task, tuple(temperatures), tuple(lams))
 
+students = len(temperatures) * (len(lams) + 1) * task.seeds
+ready = bool(temperatures and lams)
+
 job = st.session_state.get("surface_job")
+busy = job is not None and job.running
+# What the button says is asked before it is drawn: training begins at once, and the page need not run twice.
+wished = st.session_state.get("train_surface") or (job is None and task.is_quick(students // task.seeds, AT_ONCE))
+if ready and wished and not busy:
+    job, busy = start_surface(task, temperatures, lams), True
+    st.session_state.surface_job, st.session_state.surface_task = job, wanted
+
 with heading:
     st.title("Where in T × λ does the teacher help?")
     with st.container(horizontal=True, vertical_alignment="center"):
-        busy = job is not None and job.running
-        ready = bool(temperatures and lams)
-        students = len(temperatures) * (len(lams) + 1) * task.seeds
-        if st.button(
+        st.button(
             "Train",
             type="primary",
             icon=":material/play_arrow:",
             disabled=busy or not ready,
             key="train_surface",
             help="Train all students of the surface, seed after seed. The picture grows as they come in.",
-        ) or (job is None and ready and task.is_quick(students // task.seeds, AT_ONCE)):
-            job = st.session_state.surface_job = start_surface(task, temperatures, lams)
-            st.session_state.surface_task = wanted
-            st.rerun()
+        )
         if busy:
             stop_button(job, "stop_surface", ". Finished seeds stay.")
         st.caption(f"{students} students: {task.words}" if ready else "Choose at least one temperature and one λ.")
 
 with picture:
 
-    @st.fragment(run_every=0.8 if busy else None)
-    def follow_surface():
-        with errors_as_sentences():
-            if job.running:
-                st.progress(job.share, text=job.words)
-            elif busy:
-                st.rerun()
-            if job.interim is not None:
-                show(job.interim, st.session_state.surface_task[0])
+    @st.fragment(run_every=LOOK_EVERY)
+    @errors_as_sentences()
+    def follow(seeds_shown):
+        """Show how far the job is; once it has a new seed or has ended, run the page again."""
+        if not job.running or (job.interim is not None and len(job.interim.seeds) > seeds_shown):
+            st.rerun()
+        st.progress(job.share, text=job.words)
 
     if job is None:
         st.info(
@@ -169,12 +174,16 @@ with picture:
             icon=":material/info:",
         )
     else:
+        surface = job.interim  # read once: the job may put more seeds there at any moment
         if job.error:
             st.error(job.error, icon=":material/error:")
-        elif job.stopped and job.interim is None:
+        elif job.stopped and surface is None:
             st.info("Stopped before the first seed was finished.", icon=":material/info:")
         elif st.session_state.surface_task != wanted:
             st.caption(
                 f"Shown: {st.session_state.surface_task[0].words}. The controls have changed since; press Train to see theirs."
             )
-        follow_surface()
+        if busy:
+            follow(0 if surface is None else len(surface.seeds))
+        if surface is not None:
+            show(surface, st.session_state.surface_task[0])
