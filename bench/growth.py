@@ -26,7 +26,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from bench import bound
 from bench.tables import Report, markdown
 from toolkit import models
-from toolkit.data import Dataset, from_arrays, load
+from toolkit.data import Dataset, load, seeded_generator
 from toolkit.grid import train_grid
 from toolkit.plots import ALONE, DISTILLED
 from toolkit.training import Recipe, Teacher, train_student
@@ -56,24 +56,23 @@ class Call:
         """How many students are trained."""
         return self.temperatures * self.lams * self.seeds
 
+    @property
+    def held_out(self) -> int:
+        """How many random examples the validation part has, and the test part too."""
+        return self.examples // 4
+
     def dataset(self) -> Dataset:
-        """Give the named data set, or random numbers: the training part has ``examples``, the others a quarter each."""
+        """Give the data set of that name, or random numbers."""
         if self.data in REAL:
             return load(self.data)
-        generator = np.random.default_rng(0)
         shape, kind = ((FEATURES,), "table") if self.data == "table" else ((1, 28, 28), "vision")
-        held_out = self.examples // 4
-        x = generator.normal(size=(self.examples + 2 * held_out, *shape)).astype(np.float32)
-        y = np.arange(len(x)) % self.classes
-        return from_arrays(
-            self.data,
-            x[held_out:],
-            y[held_out:],
-            kind=kind,
-            origin="synthetic",
-            provenance="random numbers",
-            test=(x[:held_out], y[:held_out]),
-            val_share=held_out / (self.examples + held_out),
+        parts = {}
+        for part, count in {"train": self.examples, "val": self.held_out, "test": self.held_out}.items():
+            parts[f"x_{part}"] = torch.randn(count, *shape, generator=seeded_generator(0, part))
+            parts[f"y_{part}"] = torch.arange(count) % self.classes
+        names = tuple(map(str, range(self.classes)))
+        return Dataset(
+            self.data, **parts, class_names=names, kind=kind, origin="synthetic", provenance="random numbers"
         )
 
     def train(self, teacher: Teacher) -> None:
@@ -113,15 +112,14 @@ class Call:
 
     def sizes(self) -> dict[str, int]:
         """Give the sizes of the work, as ``bench/bound.py`` calls them."""
-        held_out = self.examples // 4
         return {
             "students": self.students,
             "hidden": int(self.student.removeprefix("mlp-")),
             "features": FEATURES,
             "classes": self.classes,
             "examples": self.examples,
-            "validation": held_out,
-            "test": held_out,
+            "validation": self.held_out,
+            "test": self.held_out,
             "epochs": self.epochs,
             "temperatures": self.temperatures,
             "seeds": self.seeds,
@@ -224,7 +222,7 @@ def run(quick: bool = False) -> Report:
     rounds, axes, on_threads, one_by_one = 5, AXES, ON_THREADS, ONE_BY_ONE
     if quick:
         rounds, axes = 2, [_shortened(axis) for axis in AXES]
-        on_threads, one_by_one = [replace(DIGITS, epochs=1)], [replace(DIGITS, temperatures=1, lams=2, epochs=1)]
+        on_threads, one_by_one = [Call(epochs=1)], [Call(temperatures=1, lams=2, epochs=1)]
     calls = dict.fromkeys(call for axis in axes for call in axis.calls.values())  # some stand on several axes
     costs = {call: _in_a_process_of_its_own(_cost, call, rounds) for call in calls}
     threads = [_in_a_process_of_its_own(_on_threads, call, rounds) for call in on_threads]
@@ -232,7 +230,7 @@ def run(quick: bool = False) -> Report:
     claim, holds = _memory_claim({size: costs[call] for size, call in axes[0].calls.items()})
     text = [
         f"64 students mlp-32, 1,000 examples of {FEATURES} features, 10 classes, {_count(axes[0].calls[64].epochs, 'epoch')}, unless the table says "
-        f"otherwise. Seconds are medians of {rounds} rounds (fewer where these are long) [min–max], {torch.get_num_threads()} threads.",
+        f"otherwise. Seconds are medians of {rounds} rounds (fewer where these are long) [min–max], {_count(torch.get_num_threads(), 'thread')}.",
         *(_axis_text(axis, costs) for axis in axes),
         claim,
         "**Threads**: the same call on one thread and on all, seconds.",
@@ -384,7 +382,7 @@ def _axis_text(axis: Axis, costs: dict[Call, Cost]) -> str:
     speed = 2 * bound.multiply_adds(**call.sizes()) / _bound_time(cost) / 1e9  # of the largest size
     return (
         f"{table}\n\nFitted from {fitted[0]:,} to {fitted[-1]:,}: {', '.join(words)}. "
-        f"At {max(axis.calls):,} the bound does {speed:.0f} thousand million operations per second (GFLOP/s)."
+        f"At {max(axis.calls):,} the bound runs at {speed:.0f} GFLOP/s."
     )
 
 
