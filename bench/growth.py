@@ -1,4 +1,4 @@
-"""How cost grows with the work: time and peak memory of ``train_grid``, with the bound of ``bench/bound.py`` beside them.
+"""How cost grows with the work: time and peak memory of ``train_grid``, and the bound of ``bench/bound.py``.
 
 Each point is measured in a process of its own, so that its peak memory is its own; there the grid and the bound take
 turns. Time does not depend on what the numbers mean, so that data are random where no data set is named, and the
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -75,8 +76,9 @@ class Call:
             self.data, **parts, class_names=names, kind=kind, origin="synthetic", provenance="random numbers"
         )
 
-    def train(self, teacher: Teacher) -> None:
-        """Train all students in one call."""
+    def train(self, teacher: Teacher) -> float:
+        """Train all students in one call; gives the seconds."""
+        start = time.perf_counter()
         train_grid(
             teacher.dataset,
             student=self.student,
@@ -86,21 +88,22 @@ class Call:
             epochs=self.epochs,
             teacher=teacher,
         )
+        return time.perf_counter() - start
 
-    def train_one_by_one(self, teacher: Teacher) -> None:
-        """Train the same students one after another in the plain loop."""
-        for temperature in self.temperature_values():
-            for lam in self.lam_values():
-                for seed in range(self.seeds):
-                    train_student(
-                        teacher.dataset,
-                        student=self.student,
-                        temperature=temperature,
-                        lam=lam,
-                        seed=seed,
-                        recipe=Recipe(epochs=self.epochs),
-                        teacher=teacher,
-                    )
+    def train_one_by_one(self, teacher: Teacher) -> float:
+        """Train the same students one after another in the plain loop; gives the seconds."""
+        start = time.perf_counter()
+        for temperature, lam, seed in product(self.temperature_values(), self.lam_values(), range(self.seeds)):
+            train_student(
+                teacher.dataset,
+                student=self.student,
+                temperature=temperature,
+                lam=lam,
+                seed=seed,
+                recipe=Recipe(epochs=self.epochs),
+                teacher=teacher,
+            )
+        return time.perf_counter() - start
 
     def temperature_values(self) -> list[float]:
         """So many values of T, from 1 to at most 20."""
@@ -229,13 +232,14 @@ def run(quick: bool = False) -> Report:
     ways = [_in_a_process_of_its_own(_both_ways, call, rounds) for call in one_by_one]
     claim, holds = _memory_claim({size: costs[call] for size, call in axes[0].calls.items()})
     text = [
-        f"64 students mlp-32, 1,000 examples of {FEATURES} features, 10 classes, {_count(axes[0].calls[64].epochs, 'epoch')}, unless the table says "
-        f"otherwise. Seconds are medians of {rounds} rounds (fewer where these are long) [min–max], {_count(torch.get_num_threads(), 'thread')}.",
+        f"64 students mlp-32, 1,000 examples of {FEATURES} features, 10 classes, "
+        f"{_count(axes[0].calls[64].epochs, 'epoch')}, where the table says nothing else. Seconds are medians of "
+        f"{rounds} rounds (fewer where these are long) [min–max], {_count(torch.get_num_threads(), 'thread')}.",
         *(_axis_text(axis, costs) for axis in axes),
         claim,
-        "**Threads**: the same call on one thread and on all, seconds.",
+        f"**Threads**: seconds of the same call on one thread and on all ({os.cpu_count()}).",
         markdown(threads),
-        "**In one call, or one after another** (`train_student`): seconds for the same students.",
+        "**Stacked or one by one**: seconds of one `train_grid` call, and of `train_student` for each student in turn.",
         markdown(ways),
     ]
     return Report("Cost as work grows", "\n\n".join(text), holds, _figure(axes, costs))
@@ -260,25 +264,22 @@ def _cost(call: Call, rounds: int) -> Cost:
     _smallest(call).train(teacher)  # warms up
     _forget_peak()
     before = _peak_memory()
-    first = _seconds(lambda: call.train(teacher))
+    first = call.train(teacher)
     peak = _peak_memory()
-    grid, bounds = _in_turns(
-        lambda: _seconds(lambda: call.train(teacher)), lambda: bound.seconds(**call.sizes()), rounds - 1
-    )
+    grid, bounds = _in_turns(lambda: call.train(teacher), lambda: bound.seconds(**call.sizes()), rounds - 1)
     extra = peak - before if peak is not None and before is not None else None
     return Cost([first, *grid], bounds, extra, peak)
 
 
 def _on_threads(call: Call, rounds: int) -> ThreadsRow:
     teacher = _untrained_teacher(call)
+    _smallest(call).train(teacher)  # warms up
 
-    def train(threads: int, call: Call = call) -> float:
+    def train(threads: int) -> float:
         torch.set_num_threads(threads)
-        return _seconds(lambda: call.train(teacher))
+        return call.train(teacher)
 
-    most = os.cpu_count() or 1
-    train(most, _smallest(call))  # warms up
-    one, many = _in_turns(lambda: train(1), lambda: train(most), rounds)
+    one, many = _in_turns(lambda: train(1), lambda: train(os.cpu_count() or 1), rounds)
     return ThreadsRow(_name(call), _spread(one), _spread(many), f"{np.median(one) / np.median(many):.2f} ×")
 
 
@@ -286,9 +287,7 @@ def _both_ways(call: Call, rounds: int) -> WaysRow:
     teacher = _untrained_teacher(call)
     _smallest(call).train(teacher)  # warms up
     _smallest(call).train_one_by_one(teacher)
-    stacked, one_by_one = _in_turns(
-        lambda: _seconds(lambda: call.train(teacher)), lambda: _seconds(lambda: call.train_one_by_one(teacher)), rounds
-    )
+    stacked, one_by_one = _in_turns(lambda: call.train(teacher), lambda: call.train_one_by_one(teacher), rounds)
     ratio = np.median(one_by_one) / np.median(stacked)
     return WaysRow(_name(call), _spread(stacked), _spread(one_by_one), f"{ratio:.2f} ×")
 
@@ -310,12 +309,6 @@ def _smallest(call: Call) -> Call:
 def _untrained_teacher(call: Call) -> Teacher:
     dataset = call.dataset()
     return Teacher.of(models.build("mlp-32", dataset, seed=0), dataset)
-
-
-def _seconds(work: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def _forget_peak() -> None:
