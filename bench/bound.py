@@ -128,7 +128,7 @@ def seconds(**sizes: int) -> float:
 
 
 def _fastest_form(shape: Product) -> Callable[[], object]:
-    """Try all forms of a product in turns, and take that of the shortest time: others may slow it, nothing speeds it."""
+    """Try all forms of a product in turns; that of the shortest time wins, as others can only slow a form down."""
     forms = list(_forms(shape))
     shortest = [math.inf] * len(forms)
     for _ in range(ROUNDS_TO_CHOOSE):

@@ -435,7 +435,7 @@ def _curve(
     colour: str,
     line: str,
 ) -> None:
-    """Draw what was measured and more than nothing; name and exponent stand where curves that rise leave room."""
+    """Draw what was measured and more than nothing; name and exponent stand where no curve passes."""
     points = [(size, value) for size, call in axis.calls.items() if (value := of(costs[call]))]
     if points:
         panel.plot(*zip(*points, strict=True), line, color=colour, marker="o", markersize=5)
@@ -444,5 +444,5 @@ def _curve(
     panel.grid(alpha=0.3)
     exponent = _exponent(axis, costs, of)
     label = name if exponent is None else f"{name}: power {exponent:z.2f}"
-    x, y, side = (0.97, 0.05, "right") if of is _bound_time else (0.03, 0.9, "left")
+    x, y, side = (0.97, 0.05, "right") if of is _bound_time else (0.03, 1.01, "left")
     panel.text(x, y, label, ha=side, color=colour, transform=panel.transAxes)

@@ -24,9 +24,8 @@ def test_exponent_is_fitted_over_the_upper_sizes_alone():
 
 
 def test_multiply_adds_of_the_bound_equal_a_count_by_hand():
-    counted = bound.multiply_adds(
-        students=6, hidden=5, features=7, classes=3, examples=10, validation=9, test=4, batch_size=4, epochs=2, temperatures=2
-    )  # fmt: skip
+    model = {"students": 6, "hidden": 5, "features": 7, "classes": 3, "temperatures": 2}
+    counted = bound.multiply_adds(**model, examples=10, validation=9, test=4, batch_size=4, epochs=2)
     first, second, targets = 5 * 7, 3 * 5, (1 + 2) * 3  # for one student and one example
     training = 10 * (2 * first + 3 * second + targets)  # no gradient at the input: the first layer counts twice
     predicting = first + second
