@@ -65,6 +65,19 @@ def test_deeper_and_convolutional_students_agree_with_the_plain_loop(student, da
     assert drift.max() < 1e-3
 
 
+@pytest.mark.parametrize("temperature", [1e-30, 0.05, 100, 101, 1e4, 1e5, 1e300])
+@pytest.mark.parametrize("scenario", ["all-labels", "few-labels"])
+def test_grid_agrees_with_the_plain_loop_over_the_whole_range_of_temperatures(digits, teacher, temperature, scenario):
+    result = train_grid(
+        digits, scenario, temperatures=(temperature,), lams=(0.5, 1), seeds=1, epochs=2, teacher=teacher
+    )
+    for lam in (0, 1):
+        plain = training.train_student(
+            digits, scenario, temperature=temperature, lam=result.lams[lam], recipe=Recipe(2), teacher=teacher
+        )
+        assert differences(result, (0, lam, 0), plain).median() < 1e-5
+
+
 def test_arrays_have_the_axes_of_the_contract(digits, teacher):
     result = train_grid(
         digits, temperatures=(1, 2, 4), lams=(0, 1), seeds=2, epochs=3, student="mlp-8", teacher=teacher
@@ -204,7 +217,7 @@ def test_grid_stopped_before_its_first_epoch_gives_untrained_students(digits, te
 
 
 def test_grid_that_diverges_stops_with_a_message(digits, teacher, monkeypatch):
-    monkeypatch.setattr(grid, "Recipe", functools.partial(Recipe, optimizer="sgd", learning_rate=1e30))
+    monkeypatch.setattr(grid, "Recipe", functools.partial(Recipe, learning_rate=1e30))
     with pytest.raises(training.TrainingDiverged, match=r"epoch \d.* Try a smaller learning rate"):
         train_grid(digits, temperatures=(1,), seeds=1, epochs=3, teacher=teacher)
 

@@ -12,7 +12,7 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 ORDER = [
-    "data", "scenarios", "models", "losses", "methods", "metrics", "store", "training", "grid", "compare", "deploy",
+    "machine", "data", "scenarios", "models", "losses", "methods", "metrics", "store", "training", "stack", "grid", "compare", "deploy",
     "plots", "widgets", "__main__",
 ]  # fmt: skip
 SOURCES = [

@@ -10,7 +10,7 @@ import importlib.util
 import os
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -51,6 +51,11 @@ class Dataset:
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one example, without the batch."""
         return tuple(self.x_train.shape[1:])
+
+    def to(self, device: torch.device) -> "Dataset":
+        """Give the same data on another device."""
+        parts = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
+        return replace(self, **{part: getattr(self, part).to(device) for part in parts})
 
     @cached_property
     def fingerprint(self) -> str:

@@ -1,29 +1,30 @@
 """Train every student of a T × λ × seeds grid at once, so that a class can watch the surface appear.
 
-One after another, small students spend nearly all their time in Python. Here they stand in one stack: all weights in
-one buffer, one optimizer, and one closed-form gradient at the logits, by which all losses are trained:
+One after another, small students spend nearly all their time in Python. Here they stand in one stack (``stack.py``): one
+forward, one backward, one optimizer, and one closed-form gradient at the logits, by which all losses are trained:
 
     gradient = [(1 − λ)·softmax(z) + λ·T·softmax(z / T) − target] / batch,
     target   =  (1 − λ)·one-hot label + λ·T·soft target
 
-Layout: examples run along the *last* axis, as in the maths (z = W x + b). Students of one seed share their first
-weights, their transfer set and the order of their batches; they differ in T and λ alone. ``train_grid`` is the only
-entrance; ``training.train_student`` is the plain loop that gives the same students one by one.
+Students of one seed share their first weights, their transfer set and the order of their batches; they differ in T and λ
+alone. ``train_grid`` is the only entrance; ``training.train_student`` is the plain loop that gives the same students one
+by one.
 """
 
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
 
-from toolkit import losses, metrics, models, scenarios
+from toolkit import losses, machine, metrics, models, scenarios
 from toolkit.data import UNLABELLED, Dataset, check_seed, load, seeded_generator
-from toolkit.scenarios import Scenario, TransferSet
+from toolkit.scenarios import Scenario
+from toolkit.stack import FlatAdamW, StackedNetwork
 from toolkit.training import Progress, Recipe, Teacher, TrainingDiverged, as_teacher
 
 
@@ -162,8 +163,18 @@ def train_grid(
     teacher = as_teacher(teacher, dataset, stop)
 
     arms = [(float(losses.usable_temperature(temperature)), lam) for temperature in temperatures for lam in lams]
+    shared = _Shared(
+        dataset,
+        dataset.to(machine.device()),
+        scenario,
+        student,
+        _soft_targets(teacher.train_logits, arms),
+        recipe,
+        penalty_weight,
+        norm,
+    )
     blocks = [
-        _Block(dataset, scenario, student, teacher, arms[a], seed_numbers[s], recipe, penalty_weight, norm, (a, s))
+        _Block(shared, arms[a], seed_numbers[s], (a, s))
         for a, s in _block_slices(len(arms), len(seed_numbers), _students_at_once(student))
     ]
     history = np.full((len(arms), len(seed_numbers), recipe.epochs), np.nan)
@@ -174,7 +185,9 @@ def train_grid(
         epochs_done = epoch
 
     shape = (len(temperatures), len(lams), len(seed_numbers))
-    val_accuracy, accuracy, class_accuracy = _evaluate(blocks, dataset, len(arms), len(seed_numbers))
+    val_accuracy, accuracy, class_accuracy = _evaluate(
+        blocks, dataset.y_test, dataset.classes, len(arms), len(seed_numbers)
+    )
     return GridResult(
         dataset=dataset,
         scenario=scenario,
@@ -198,6 +211,8 @@ def train_grid(
 
 _STUDENTS_AT_ONCE = 128  # a block of about this many multilayer perceptrons works within the processor's cache
 _CONVOLUTIONAL_AT_ONCE = 32  # these have far more numbers between their layers
+_BATCHES_AT_ONCE = 16
+_EXAMPLES_AT_ONCE = 512
 
 
 def _students_at_once(student: str) -> int:
@@ -240,7 +255,7 @@ def _train_one_epoch(
     stop: threading.Event | None,
 ) -> bool:
     """Take every block through the epoch; if stopped in between, put all of them back to where it began."""
-    before: list[list[Tensor]] = []
+    before: list[Tensor] = []
     for number, block in enumerate(blocks, 1):
         before.append(block.snapshot())
         if not block.train_one_epoch(stop):
@@ -248,24 +263,23 @@ def _train_one_epoch(
                 advanced.restore(weights)
             return False
         block.check_finite(epoch)
-        history[(*block.place, epoch - 1)] = block.right(block.dataset.x_val, block.dataset.y_val).mean(-1)
+        history[(*block.place, epoch - 1)] = block.right("val").mean(-1)
         if progress is not None:
             progress((epoch - 1) * len(blocks) + number, epochs * len(blocks))
     return True
 
 
-def _evaluate(
-    blocks: list["_Block"], dataset: Dataset, arms: int, seeds: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _evaluate(blocks: list["_Block"], labels: Tensor, classes: int, arms: int, seeds: int) -> tuple[np.ndarray, ...]:
     """Validation and test accuracy (arms, seeds), and test accuracy per class (arms, seeds, classes)."""
     val_accuracy, accuracy = np.empty((2, arms, seeds))
-    class_accuracy = np.empty((arms, seeds, dataset.classes))
+    class_accuracy = np.empty((arms, seeds, classes))
+    members = F.one_hot(labels, classes).double()
+    shares = (members / members.sum(0)).numpy()
     for block in blocks:
-        val_accuracy[block.place] = block.right(dataset.x_val, dataset.y_val).mean(-1)
-        right = block.right(dataset.x_test, dataset.y_test)  # (arms, seeds, examples)
+        val_accuracy[block.place] = block.right("val").mean(-1)
+        right = block.right("test")  # (arms, seeds, examples)
         accuracy[block.place] = right.mean(-1)
-        for c in range(dataset.classes):
-            class_accuracy[(*block.place, c)] = right[..., dataset.y_test.numpy() == c].mean(-1)
+        class_accuracy[block.place] = right @ shares
     return val_accuracy, accuracy, class_accuracy
 
 
@@ -273,84 +287,111 @@ def _gather_weights(blocks: list["_Block"], shape: tuple[int, int, int]) -> dict
     temperatures, lams, seeds = shape
     gathered: dict[str, Tensor] = {}
     for block in blocks:
-        for name, part in block.network.state().items():  # part: (seeds, arms, …)
-            whole = gathered.setdefault(name, torch.empty(temperatures * lams, seeds, *part.shape[2:]))
-            whole[block.place] = part.transpose(0, 1)
+        for name, part in block.network.state().items():  # (students, …)
+            whole = gathered.setdefault(name, torch.empty(temperatures * lams, seeds, *part.shape[1:]))
+            whole[block.place] = part.cpu().unflatten(0, (len(block.orders), -1)).transpose(0, 1)
     return {name: whole.unflatten(0, (temperatures, lams)) for name, whole in gathered.items()}
+
+
+@dataclass(frozen=True)
+class _SoftTargets:
+    """The soft targets of the training part at every temperature, computed once."""
+
+    temperatures: tuple[float, ...]
+    values: Tensor  # (rows of the training part, temperatures, classes)
+
+
+def _soft_targets(teacher_logits: Tensor, arms: list[tuple[float, float]]) -> _SoftTargets:
+    temperatures = tuple(sorted({temperature for temperature, _ in arms}))
+    values = [losses.soft_targets(teacher_logits.double(), temperature) for temperature in temperatures]
+    # T² magnifies the rounding of probabilities that are nearly equal: float32 keeps six digits up to here.
+    dtype = torch.float32 if temperatures[-1] <= 100 else torch.float64
+    return _SoftTargets(temperatures, torch.stack(values, 1).to(machine.device(), dtype))
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What all blocks of a grid have in common."""
+
+    dataset: Dataset
+    on_device: Dataset  # the same data, where students train
+    scenario: Scenario
+    student: str
+    soft_targets: _SoftTargets
+    recipe: Recipe
+    penalty_weight: float
+    norm: str
 
 
 class _Block:
     """Some arms (pairs of T and λ) for some seeds, trained together; students count as seed-major (seed, arm)."""
 
+    @torch.inference_mode()
     def __init__(
-        self,
-        dataset: Dataset,
-        scenario: Scenario,
-        student: str,
-        teacher: Teacher,
-        arms: list[tuple[float, float]],
-        seeds: Sequence[int],
-        recipe: Recipe,
-        penalty_weight: float,
-        norm: str,
-        place: tuple[slice, slice],
+        self, shared: _Shared, arms: list[tuple[float, float]], seeds: Sequence[int], place: tuple[slice, slice]
     ):
-        self.dataset, self.recipe, self.place = dataset, recipe, place  # place: where (arms, seeds) lie in the whole
-        self.transfer_sets = [scenario.draw(dataset, seed) for seed in seeds]
+        self.shared, self.place = shared, place  # place: where (arms, seeds) lie in the whole
+        dataset, device = shared.dataset, shared.on_device.x_train.device
         self.orders = [seeded_generator(seed, "batches") for seed in seeds]
-        starts = [models.build(student, dataset, seed) for seed in seeds]
-        self.network = (_StackedMLP if student.startswith("mlp") else _StackedModules)(starts, len(arms))
-        self.gradient = _LogitGradient(arms, self.transfer_sets, teacher.train_logits)
-        self.penalty_weight, self.norm = penalty_weight, norm
-        self.examples = len(self.transfer_sets[0].indices)
-        self.optimizer, self.schedule = recipe.optimizer_for(self.network.parameters, self.examples)
-        self.indices = torch.stack([transfer.indices for transfer in self.transfer_sets])  # (seeds, examples)
+        transfer_sets = [shared.scenario.draw(dataset, seed) for seed in seeds]
+        self.rows = torch.stack([transfer.indices for transfer in transfer_sets]).to(device)  # (seeds, examples)
+        labels = torch.stack([transfer.labels for transfer in transfer_sets])
+        self.labels = labels.to(device)
+        starts = [models.build(shared.student, dataset, seed) for seed in seeds]
+        self.network = StackedNetwork(starts, len(arms), device)
+        self.optimizer = FlatAdamW(self.network, shared.recipe, self.rows.shape[1])
+        all_labelled = bool((labels != UNLABELLED).all())
+        self.gradient = _LogitGradient(arms, len(seeds), shared.soft_targets, all_labelled)
 
+    @torch.inference_mode()
     def train_one_epoch(self, stop: threading.Event | None) -> bool:
         """One pass over the transfer sets; False if it was stopped before its end."""
-        permuted = torch.stack([torch.randperm(self.examples, generator=order) for order in self.orders])
-        for batch in permuted.split(self.recipe.batch_size, dim=1):  # (seeds, batch), positions in the transfer set
-            if stop is not None and stop.is_set():
-                return False
-            rows = self.indices.gather(1, batch)  # the same examples, as rows of the training part
-            logits = self.network.forward(self.dataset.x_train[rows])
-            self.network.backward(self.gradient(logits, batch, rows))
-            if self.penalty_weight:
-                self._add_penalty_gradient()
-            self.optimizer.step()
-            self.schedule.step()
+        size = self.shared.recipe.batch_size
+        permuted = torch.stack([torch.randperm(self.rows.shape[1], generator=order) for order in self.orders])
+        # Several batches are gathered at once, so that each is a slice: copies cost time, all at once would cost memory.
+        for positions in permuted.to(self.rows.device).split(_BATCHES_AT_ONCE * size, dim=1):
+            rows = self.rows.gather(1, positions)  # (seeds, examples), in the training part
+            x = self.shared.on_device.x_train[rows].movedim(1, -1)  # (seeds, …, examples)
+            basis = self.gradient.basis(self.labels.gather(1, positions), rows)
+            for x_batch, basis_batch in zip(x.split(size, -1), basis.split(size, -1), strict=True):
+                if stop is not None and stop.is_set():
+                    return False
+                logits = self.network.forward(x_batch)
+                self.network.backward(self.gradient(logits, basis_batch))
+                if self.shared.penalty_weight:
+                    self._add_penalty_gradient()
+                self.optimizer.step()
         return True
 
     def _add_penalty_gradient(self) -> None:
-        for weight in self.network.penalised:
-            assert weight.grad is not None
-            gradient = 2 * weight.detach() if self.norm == "l2" else weight.detach().sign()
-            weight.grad.add_(gradient, alpha=self.penalty_weight)
+        weights = self.network.weights[: self.network.penalised]
+        gradient = 2 * weights if self.shared.norm == "l2" else weights.sign()
+        self.network.gradients[: self.network.penalised].add_(gradient, alpha=self.shared.penalty_weight)
 
-    def right(self, x: Tensor, labels: Tensor) -> np.ndarray:
-        """Which examples each student classifies rightly, (arms, seeds, examples)."""
+    @torch.inference_mode()
+    def right(self, part: Literal["val", "test"]) -> np.ndarray:
+        """Which examples of a part each student classifies rightly, (arms, seeds, examples)."""
+        x, labels = (getattr(self.shared.on_device, f"{xy}_{part}") for xy in "xy")
         parts = []
-        for some_x, some_labels in zip(
-            x.split(self.network.examples_at_once), labels.split(self.network.examples_at_once), strict=True
-        ):
-            logits = self.network.predict(some_x)  # (students, classes, examples)
+        for some_x, some_labels in zip(x.split(_EXAMPLES_AT_ONCE), labels.split(_EXAMPLES_AT_ONCE), strict=True):
+            for_every_seed = some_x.movedim(0, -1).expand(len(self.orders), *some_x.shape[1:], -1)
+            logits = self.network.predict(for_every_seed)  # (students, classes, examples)
             # argmax would be far slower. An exact tie counts as right, where argmax would take the first class.
             of_true_class = logits.gather(1, some_labels.expand(len(logits), 1, -1))
             parts.append(of_true_class.squeeze(1) >= logits.amax(1))
-        right = torch.cat(parts, 1)
+        right = torch.cat(parts, 1).cpu()
         return right.unflatten(0, (len(self.orders), -1)).transpose(0, 1).numpy()
 
     def check_finite(self, epoch: int) -> None:
-        if not all(torch.isfinite(parameter).all() for parameter in self.network.parameters):
+        if not torch.isfinite(self.network.weights).all():
             raise TrainingDiverged("a student of the grid", epoch)
 
-    def snapshot(self) -> list[Tensor]:
-        return [parameter.detach().clone() for parameter in self.network.parameters]
+    def snapshot(self) -> Tensor:
+        return self.network.weights.clone()
 
-    def restore(self, weights: list[Tensor]) -> None:
-        with torch.no_grad():
-            for parameter, old in zip(self.network.parameters, weights, strict=True):
-                parameter.copy_(old)
+    @torch.inference_mode()
+    def restore(self, weights: Tensor) -> None:
+        self.network.weights.copy_(weights)
 
 
 class _LogitGradient:
@@ -360,159 +401,38 @@ class _LogitGradient:
     labels, and one soft target per temperature.
     """
 
-    def __init__(self, arms: list[tuple[float, float]], transfer_sets: list[TransferSet], teacher_logits: Tensor):
-        distinct = sorted({temperature for temperature, _ in arms})
-        self.seeds, self.classes = len(transfer_sets), teacher_logits.shape[1]
-        self.labels = torch.stack([transfer.labels for transfer in transfer_sets])  # (seeds, examples)
-        self.all_labelled = bool((self.labels != UNLABELLED).all())
-        soft = [losses.soft_targets(teacher_logits.double(), temperature) for temperature in distinct]
-        self.soft = torch.stack(soft, 1).float()  # (rows of the training part, temperatures, classes)
-        temperatures, lams = (torch.tensor(values, dtype=torch.float32) for values in zip(*arms, strict=True))
-        self.mixing = torch.zeros(len(arms), 1 + len(distinct))
-        self.mixing[:, 0] = 1 - lams
+    def __init__(self, arms: list[tuple[float, float]], seeds: int, soft_targets: _SoftTargets, all_labelled: bool):
+        self.seeds, self.soft, self.all_labelled = seeds, soft_targets.values, all_labelled
+        temperatures, lams = (self.soft.new_tensor(values) for values in zip(*arms, strict=True))
+        self.mixing = self.soft.new_zeros(seeds, len(arms), 1 + len(soft_targets.temperatures))
+        self.mixing[:, :, 0] = 1 - lams
         for arm, (temperature, lam) in enumerate(arms):
-            self.mixing[arm, 1 + distinct.index(temperature)] = lam * temperature
-        each = lambda values: values.repeat(self.seeds).view(-1, 1, 1)  # noqa: E731  (students, 1, 1)
-        self.inverse_temperature = each(1 / temperatures)
-        self.hard_weight, self.soft_weight = each(1 - lams), each(lams * temperatures)
+            self.mixing[:, arm, 1 + soft_targets.temperatures.index(temperature)] = lam * temperature
+        of_students = lambda values: values.repeat(seeds).view(-1, 1, 1)  # noqa: E731
+        self.inverse_temperature = of_students(1 / temperatures)
+        self.hard_weight, self.soft_weight = of_students(1 - lams), of_students(lams * temperatures)
 
-    def __call__(self, logits: Tensor, batch: Tensor, rows: Tensor) -> Tensor:
-        """Logits (students, classes, batch) → gradient of the same shape; batch and rows are (seeds, batch)."""
-        size = batch.shape[1]
-        labels = self.labels.gather(1, batch)
-        basis = torch.empty(self.seeds, self.mixing.shape[1], self.classes, size)
-        basis[:, 0] = labels[:, None] == torch.arange(self.classes)[:, None]  # one-hot; all zero where unlabelled
-        basis[:, 1:] = self.soft[rows].permute(0, 2, 3, 1)
-        basis[:, 1:] /= size
-        hard = torch.softmax(logits, 1)
-        if self.all_labelled:
-            basis[:, 0] /= size
-            hard *= self.hard_weight / size
-        else:  # the hard part is the mean over the labelled examples
-            labelled = labels != UNLABELLED
-            share = labelled / labelled.sum(1, keepdim=True).clamp(min=1)  # (seeds, batch)
-            basis[:, 0] *= share[:, None]
-            hard *= self.hard_weight
-            hard.view(self.seeds, -1, self.classes, size).mul_(share[:, None, None])
-        target = self.mixing @ basis.flatten(2)  # (seeds, arms, classes · batch)
-        gradient = torch.softmax(logits * self.inverse_temperature, 1)
-        return gradient.mul_(self.soft_weight / size).add_(hard).sub_(target.view_as(gradient))
+    def basis(self, labels: Tensor, rows: Tensor) -> Tensor:
+        """Labels and rows (seeds, examples) → what targets are mixed from, (seeds, 1 + temperatures, classes, examples)."""
+        classes = torch.arange(self.soft.shape[2], device=labels.device)
+        one_hot = (labels[:, :, None] == classes).to(self.soft.dtype)  # all zero where unlabelled
+        return torch.cat([one_hot[:, :, None], self.soft[rows]], 2).permute(0, 2, 3, 1)
 
+    def __call__(self, logits: Tensor, basis: Tensor) -> Tensor:
+        """Logits (students, classes, batch) and the basis of the same batch → gradient of the logits' shape."""
+        size = logits.shape[2]
+        exact = logits.to(self.soft.dtype)
+        soft, hard = torch.softmax(exact * self.inverse_temperature, 1), torch.softmax(exact, 1)
+        if not self.all_labelled:
+            basis = self._spread_over_labelled(hard, basis)
+        gradient = soft.mul_(self.soft_weight / size).addcmul_(hard, self.hard_weight, value=1 / size)
+        by_seed = gradient.view(self.seeds, -1, gradient[0].numel())
+        by_seed.baddbmm_(self.mixing, basis.reshape(self.seeds, -1, by_seed.shape[2]), alpha=-1 / size)
+        return gradient.to(logits.dtype)
 
-class _StackedMLP:
-    """Multilayer perceptrons of one shape, forward and backward written out, all weights in one flat buffer."""
-
-    examples_at_once = 512  # when predicting: bounds the memory of hidden layers
-
-    def __init__(self, starts: list[nn.Module], arms: int):
-        layers = _linear_layers(starts[0])
-        self.names = [name for name, _ in starts[0].named_parameters()]
-        self.seeds, self.arms = len(starts), arms
-        students = self.seeds * arms
-        shapes = [(students, *layer.weight.shape) for layer in layers] + [
-            (students, layer.out_features, 1) for layer in layers
-        ]
-        sizes = [int(np.prod(shape)) for shape in shapes]
-        self.flat = torch.empty(sum(sizes))
-        self.flat.grad = torch.empty_like(self.flat)
-        views = [part.view(shape) for part, shape in zip(self.flat.split(sizes), shapes, strict=True)]
-        grads = [part.view(shape) for part, shape in zip(self.flat.grad.split(sizes), shapes, strict=True)]
-        depth = len(layers)
-        self.weights, self.biases = views[:depth], views[depth:]
-        self.weight_grads, self.bias_grads = grads[:depth], grads[depth:]
-        for s, start in enumerate(starts):
-            of_seed = slice(s * arms, (s + 1) * arms)
-            for layer, weight, bias in zip(_linear_layers(start), self.weights, self.biases, strict=True):
-                weight[of_seed] = layer.weight.detach()
-                bias[of_seed] = layer.bias.detach()[:, None]
-        all_weights = sum(sizes[:depth])  # weights come first in the buffer, so that the penalty is one slice
-        penalised = self.flat[:all_weights]
-        penalised.grad = self.flat.grad[:all_weights]
-        self.parameters, self.penalised = [self.flat], [penalised]
-        self.activations: list[Tensor] = []
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Examples (seeds, batch, …) → logits (students, classes, batch)."""
-        self.x = x.flatten(2)  # (seeds, batch, features)
-        self.activations = self._layers(self.x)
-        return self.activations.pop()
-
-    def predict(self, x: Tensor) -> Tensor:
-        """The same examples (n, …) for all students → logits (students, classes, n)."""
-        return self._layers(x.flatten(1).expand(self.seeds, -1, -1))[-1]
-
-    def _layers(self, x: Tensor) -> list[Tensor]:
-        """The output of each layer, (students, width, batch): hidden ones after their ReLU, then the logits."""
-        # Students of a seed share x, so that their first layer is one product: (arms · hidden, features) @ (features, batch)
-        first, bias = self._by_seed(self.weights[0]), self._by_seed(self.biases[0])
-        outputs = [torch.baddbmm(bias, first, x.transpose(1, 2)).view(len(self.weights[0]), -1, x.shape[1])]
-        for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
-            outputs.append(torch.baddbmm(bias, weight, outputs[-1].relu_()))
-        return outputs
-
-    def backward(self, gradient: Tensor) -> None:
-        """Write the gradients of all weights, from that at the logits (students, classes, batch)."""
-        for layer in range(len(self.weights) - 1, 0, -1):
-            below = self.activations[layer - 1]
-            torch.bmm(gradient, below.transpose(1, 2), out=self.weight_grads[layer])
-            torch.sum(gradient, 2, keepdim=True, out=self.bias_grads[layer])
-            gradient = torch.bmm(self.weights[layer].transpose(1, 2), gradient)
-            gradient = torch.ops.aten.threshold_backward(gradient, below, 0)
-        torch.sum(gradient, 2, keepdim=True, out=self.bias_grads[0])
-        torch.bmm(self._by_seed(gradient), self.x, out=self._by_seed(self.weight_grads[0]))
-
-    def _by_seed(self, stacked: Tensor) -> Tensor:
-        """(students, width, …) → (seeds, arms · width, …)"""
-        return stacked.view(self.seeds, -1, stacked.shape[-1])
-
-    def state(self) -> dict[str, Tensor]:
-        pairs = zip(self.weights, self.biases, strict=True)
-        stacked = [part for weight, bias in pairs for part in (weight, bias.squeeze(2))]
-        return {
-            name: part.unflatten(0, (self.seeds, self.arms)) for name, part in zip(self.names, stacked, strict=True)
-        }
-
-
-def _linear_layers(model: nn.Module) -> list[nn.Linear]:
-    return [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
-
-
-class _StackedModules:
-    """Modules of any kind, stacked by ``torch.func``, with PyTorch's own gradients: convolutional students."""
-
-    examples_at_once = 128
-
-    def __init__(self, starts: list[nn.Module], arms: int):
-        self.seeds, self.arms, self.module = len(starts), arms, starts[0]
-        of_seeds, _ = stack_module_state(starts)  # (seeds, …)
-        self.stacked = {
-            name: part.detach()[:, None].repeat(1, arms, *[1] * (part.ndim - 1)).requires_grad_()
-            for name, part in of_seeds.items()
-        }  # (seeds, arms, …)
-        self.parameters = list(self.stacked.values())
-        self.penalised = [part for part in self.parameters if part[0, 0].ndim >= 2]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Examples (seeds, batch, …) → logits (students, classes, batch)."""
-        self.logits = self._logits(x, 0).flatten(0, 1).transpose(1, 2)
-        return self.logits.detach()
-
-    def predict(self, x: Tensor) -> Tensor:
-        """The same examples (n, …) for all students → logits (students, classes, n)."""
-        with torch.no_grad():
-            return self._logits(x, None).flatten(0, 1).transpose(1, 2)
-
-    def _logits(self, x: Tensor, seeds_of_x: int | None) -> Tensor:
-        def one(parameters: dict[str, Tensor], some: Tensor) -> Tensor:
-            return functional_call(self.module, parameters, (some,))
-
-        return vmap(vmap(one, (0, None)), (0, seeds_of_x))(self.stacked, x)  # (seeds, arms, batch, classes)
-
-    def backward(self, gradient: Tensor) -> None:
-        """Write the gradients of all weights, from that at the logits (students, classes, batch)."""
-        for parameter in self.parameters:
-            parameter.grad = None
-        self.logits.backward(gradient)
-
-    def state(self) -> dict[str, Tensor]:
-        return {name: part.detach() for name, part in self.stacked.items()}
+    def _spread_over_labelled(self, hard: Tensor, basis: Tensor) -> Tensor:
+        """The hard part is the mean over the labelled examples of a batch: weigh those, and drop the others."""
+        labelled = basis[:, :1].sum(2, keepdim=True)  # (seeds, 1, 1, batch), ones and zeros
+        share = labelled * (labelled.shape[-1] / labelled.sum(-1, keepdim=True).clamp(min=1))
+        hard.view(self.seeds, -1, *hard.shape[1:]).mul_(share)
+        return torch.cat([basis[:, :1] * share, basis[:, 1:]], 1)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from toolkit import losses, metrics, models, scenarios, store
+from toolkit import losses, machine, metrics, models, scenarios, store
 from toolkit.data import Dataset, load, seeded_generator
 from toolkit.scenarios import Scenario
 
@@ -108,27 +108,28 @@ class History:
         return ended if self.target is None else f"{ended}, below the target of {self.target:.1%} validation accuracy"
 
 
-def _steady(work: Callable[..., Result]) -> Callable[..., Result]:
-    """Use one thread where there are few examples; model and examples come first among the arguments.
+def _placed(work: Callable[..., Result]) -> Callable[..., Result]:
+    """Let the model visit the chosen device, and use one thread where there are few examples.
 
-    Sums then keep one order, so that a seed gives the same numbers on the same machine whatever the caller's number of
-    threads. Small networks gain nothing from more, and lose much on a busy machine.
+    Model and examples come first among the arguments. With one thread sums keep one order, so that a seed gives the same
+    numbers on the same machine whatever the caller's number of threads. Small networks gain nothing from more, and lose
+    much on a busy machine.
     """
 
     @functools.wraps(work)
-    def steadily(model: nn.Module, x: Tensor, *others: Any, **options: Any) -> Result:
-        threads = torch.get_num_threads()
-        if len(x) < MANY_EXAMPLES:
-            torch.set_num_threads(1)
+    def placed(model: nn.Module, x: Tensor, *others: Any, **options: Any) -> Result:
+        home = next(model.parameters(), x).device
+        model.to(machine.device())
         try:
-            return work(model, x, *others, **options)
+            with machine.threads(1) if len(x) < MANY_EXAMPLES else contextlib.nullcontext():
+                return work(model, x, *others, **options)
         finally:
-            torch.set_num_threads(threads)
+            model.to(home)
 
-    return steadily
+    return placed
 
 
-@_steady
+@_placed
 def fit(
     model: nn.Module,
     x: Tensor,
@@ -164,13 +165,16 @@ def fit(
     """
     if target is not None and not 0 < target <= 1:
         raise ValueError(f"target must be a validation accuracy above 0 and at most 1, not {target!r}")
+    device = machine.device()
+    x, labels, val_x, val_labels = (part.to(device) for part in (x, labels, *validation))
+    teacher_logits = None if teacher_logits is None else teacher_logits.to(device)
     optimizer, schedule = recipe.optimizer_for(list(model.parameters()), len(x))
     order = seeded_generator(seed, "batches")
     history = History([], [], "epochs", target)
     for epoch in range(1, recipe.epochs + 1):
         model.train()
         losses_of_epoch = []
-        for batch in torch.randperm(len(x), generator=order).split(recipe.batch_size):
+        for batch in torch.randperm(len(x), generator=order).to(device).split(recipe.batch_size):
             if stop is not None and stop.is_set():
                 model.eval()
                 return replace(history, ending="stop")
@@ -185,12 +189,12 @@ def fit(
             schedule.step()
             losses_of_epoch.append(loss.detach())
         model.eval()
-        val_logits = predict(model, validation[0])
+        val_logits = predict(model, val_x)
         mean_loss = torch.stack(losses_of_epoch).mean().item()
         if not np.isfinite(mean_loss) or not torch.isfinite(val_logits).all():
             raise TrainingDiverged(name, epoch)
         history.loss.append(mean_loss)
-        history.val_accuracy.append(metrics.accuracy(val_logits, validation[1]))
+        history.val_accuracy.append(metrics.accuracy(val_logits, val_labels))
         if progress is not None:
             progress(epoch, recipe.epochs)
         if target is not None and history.val_accuracy[-1] >= target:
@@ -254,14 +258,17 @@ class Teacher:
         return metrics.accuracy(self.test_logits, self.dataset.y_test)
 
 
-@_steady
+@_placed
 @torch.no_grad()
 def predict(model: nn.Module, x: Tensor, batch_size: int = 1024) -> Tensor:
-    """Logits of shape (examples, classes), in eval mode and without a graph; the model's mode is put back."""
+    """Logits of shape (examples, classes), in eval mode and without a graph; the model's mode is put back.
+
+    They come on the device of the examples.
+    """
     was_training = model.training
     model.eval()
     try:
-        return torch.cat([model(part) for part in x.split(batch_size)])
+        return torch.cat([model(part.to(machine.device())).to(x.device) for part in x.split(batch_size)])
     finally:
         model.train(was_training)
 
