@@ -25,7 +25,7 @@ def only_quick_waits(monkeypatch):
     """Leave out what takes seconds; what is reported of the rest is under test."""
     monkeypatch.setattr(waits, "_teachers", lambda rounds: [(waits.TRAINS, 1.0), (waits.CACHED, 0.01)] * rounds)
     monkeypatch.setattr(waits, "_commands", lambda rounds: [(waits.IMPORTS, 0.1), (waits.COMMAND, 1.0)] * rounds)
-    monkeypatch.setattr(waits, "_browser_rows", lambda rounds: [])
+    monkeypatch.setattr(waits, "_browser_rows", lambda rounds, quick: [])
 
 
 @pytest.mark.usefixtures("only_quick_waits")
@@ -39,7 +39,7 @@ def test_one_wait_over_its_budget_makes_the_report_fail(monkeypatch):
 
 def test_a_missing_browser_is_reported_in_every_row_with_what_to_install(monkeypatch):
     monkeypatch.setattr(browser, "CHROMIUM", "/no/such/browser")
-    rows = waits._browser_rows(1)
+    rows = waits._browser_rows(1, quick=True)
     assert [row.wait for row in rows] == list(waits.BROWSER_BUDGETS)
     for row in rows:
         assert row.median == (
