@@ -86,6 +86,19 @@ def test_the_surface_counts_what_chance_alone_would_show_and_compares_on_test():
     assert "used for choosing" in at.subheader[0].value
 
 
+def test_the_surface_trains_at_once_when_asked_and_offers_to_stop():
+    at = open_page("surface", epochs="300", seeds="20", scenario="all-labels")  # too long to begin on arrival
+    assert "surface_job" not in at.session_state
+    at.button(key="train_surface").click().run()
+    assert at.session_state["surface_job"].running
+    assert at.button(key="train_surface").disabled
+    at.button(key="stop_surface").click().run()
+    at = finished(at)
+    assert_whole(at)
+    assert at.session_state["surface_job"].stopped
+    assert not at.button(key="train_surface").disabled
+
+
 def test_quick_picks_change_the_example():
     at = open_page("soft_targets")
     first = at.number_input[0].value
