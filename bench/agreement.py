@@ -78,7 +78,7 @@ def student_differences(settings: list[Setting], epochs: int) -> StudentDifferen
         t, at = temperatures.index(temperature), lams.index(lam)
         accuracies.append(abs(alone.test_accuracy - result.accuracy[t, at, 0]))
         for name, weight in alone.model.state_dict().items():
-            weights.append((weight - result.weights[name][t, at, 0]).abs().flatten())
+            weights.append((weight.cpu() - result.weights[name][t, at, 0].cpu()).abs().flatten())
     all_weights = torch.cat(weights).numpy()
     return StudentDifferences(
         100 * float(max(accuracies)),

@@ -6,6 +6,7 @@ result says what went wrong.
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -49,6 +50,7 @@ class Lane:
         self._process = subprocess.Popen(
             [peers.PYTHON if self.contestant.is_peer else sys.executable, "-m", "bench.worker", name],
             cwd=peers.ROOT,
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},  # all on the processor, where a GPU is present too
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -224,7 +224,7 @@ def _explanation(contest: Race, epochs: int) -> str:
     return (
         f"64 students mlp-32 on digits, 8 temperatures × 8 values of λ, {epochs} epochs. All have the same first weights, batch size "
         "(64), AdamW with the one-cycle schedule, and validation after every epoch; students of a subset lie spread over T "
-        f"and λ. Rounds are interleaved. Threads: torch's default ({contest.threads}), except where a row or the toolkit "
+        f"and λ. Rounds are interleaved, on the processor. Threads: torch's default ({contest.threads}), except where a row or the toolkit "
         "sets its own. *Comparable* means: the mean test accuracy of the same students differs from the grid's by at most "
         "three standard deviations of what another seed changes (ten seeds of the grid). The bound is the time of the grid's "
         "matrix products alone, each in its fastest form."
