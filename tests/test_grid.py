@@ -103,7 +103,7 @@ def test_blocks_of_any_size_give_the_same_students(digits, teacher, monkeypatch)
     whole = train_grid(
         digits, "noisy-labels", temperatures=(1, 4), lams=(0, 0.5, 1), seeds=3, epochs=2, teacher=teacher
     )
-    monkeypatch.setattr(grid, "_STUDENTS_AT_ONCE", 4)  # blocks of 4 and 2 arms
+    monkeypatch.setattr(grid, "_students_at_once", lambda *_: 4)  # blocks of 4 and 2 arms
     cut = train_grid(digits, "noisy-labels", temperatures=(1, 4), lams=(0, 0.5, 1), seeds=3, epochs=2, teacher=teacher)
     for name in whole.weights:
         assert torch.allclose(whole.weights[name], cut.weights[name], atol=1e-5)
@@ -190,7 +190,7 @@ def test_progress_comes_at_least_once_an_epoch_and_reaches_its_total(digits, tea
 
 @pytest.mark.parametrize("students_at_once", [128, 2])
 def test_stopped_grid_holds_the_students_of_the_last_whole_epoch(digits, teacher, monkeypatch, students_at_once):
-    monkeypatch.setattr(grid, "_STUDENTS_AT_ONCE", students_at_once)
+    monkeypatch.setattr(grid, "_students_at_once", lambda *_: students_at_once)
     shared = {"temperatures": (1, 4), "lams": (0, 1), "seeds": 2, "teacher": teacher, "student": "mlp-8"}
     stop = threading.Event()
     blocks = 1 if students_at_once == 128 else 4

@@ -72,6 +72,26 @@ class StackedNetwork:
         return self._named
 
 
+def numbers_per_student(model: nn.Module, input_shape: tuple[int, ...], batch_size: int) -> int:
+    """Count the numbers that one student of a stack works on in a step: what has to fit into the processor's cache."""
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    per_example = 0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal per_example
+        per_example += output[0].numel()
+        if isinstance(layer, nn.Conv1d | nn.Conv2d) and inputs[0].shape[1:] != input_shape:  # which seeds share
+            per_example += layer.weight[0].numel() * output[0, 0].numel()  # the windows
+
+    layers = [layer for layer in model.children() if not isinstance(layer, nn.Flatten | nn.ReLU)]  # these add none
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    with torch.no_grad():
+        model(torch.zeros(1, *input_shape))
+    for hook in hooks:
+        hook.remove()
+    return 4 * parameters + 2 * batch_size * per_example  # with gradients and AdamW's two; forward and backward
+
+
 class FlatAdamW:
     """The recipe's AdamW and its schedule, on the flat buffers of a network.
 
