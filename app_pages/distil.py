@@ -115,7 +115,7 @@ with picture, errors_as_sentences():
             help="Earlier runs on the same data set; their distilled students are drawn into the picture.",
         )
     curves = run.curves | {f"run {n}": runs[n].distilled for n in overlay}
-    st.altair_chart(
+    st.vega_lite_chart(
         charts.accuracy_curves(curves, run.teacher_val), alt=f"Validation accuracy per epoch. {run.verdict}"
     )
     st.subheader(run.verdict, anchor=False)

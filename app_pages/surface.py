@@ -59,7 +59,7 @@ def show(result, task):
         if len(result.seeds) > 1
         else ""
     )
-    st.altair_chart(
+    st.vega_lite_chart(
         charts.surface(result, (t, lam)), key="surface_chart", on_select=take_click, selection_mode="cell", alt=finding
     )
     st.markdown(
@@ -82,7 +82,7 @@ def show(result, task):
     curves = {"student alone": result.history[t, alone]}
     if lam != alone:
         curves["distilled"] = result.history[t, lam]
-    st.altair_chart(
+    st.vega_lite_chart(
         charts.accuracy_curves(curves, result.teacher.val_accuracy),
         alt=f"Validation accuracy per epoch at T = {result.temperatures[t]:g}, λ = {result.lams[lam]:g}: {metrics.in_points(cell)}",
     )

@@ -2,6 +2,7 @@ import csv
 import io
 from dataclasses import replace
 
+import altair
 import numpy as np
 import pytest
 
@@ -78,14 +79,21 @@ def test_downloaded_surface_is_the_numbers_of_the_result(surface):
 
 
 def test_only_cells_whose_interval_holds_zero_are_hatched(surface):
-    fill, hatch = charts.surface(surface, surface.best_cell()).layer[:2]
-    lines = hatch.data
-    hatched = set(zip(round((lines.left + lines.right) / 2), round((lines.bottom + lines.top) / 2), strict=True))
-    held = fill.data[fill.data.held & (fill.data.lam != 0)]  # the student alone is the reference
-    assert hatched == set(zip(held.column, held.row, strict=True))
-    assert fill.data.held.tolist() == surface.difference_interval().holds_zero.ravel().tolist()
-    domain = fill.to_dict()["encoding"]["color"]["scale"]["domain"]
+    spec = charts.surface(surface, surface.best_cell())
+    fill, hatch = spec["layer"][:2]
+    cells, lines = spec["data"]["values"], hatch["data"]["values"]
+    hatched = {(round((x["left"] + x["right"]) / 2), round((x["bottom"] + x["top"]) / 2)) for x in lines}
+    # The student alone is the reference.
+    assert hatched == {(cell["column"], cell["row"]) for cell in cells if cell["held"] and cell["lam"] != 0}
+    assert [cell["held"] for cell in cells] == surface.difference_interval().holds_zero.ravel().tolist()
+    domain = fill["encoding"]["color"]["scale"]["domain"]
     assert domain[0] == -domain[-1]
+
+
+def test_charts_are_valid_vega_lite(surface):
+    curves = {"student alone": surface.history[0, 0], "distilled": surface.history[0, 1]}
+    for spec in (charts.surface(surface, (0, 1)), charts.accuracy_curves(curves, 0.99)):
+        altair.Chart.from_dict(spec)  # which checks against the schema
 
 
 @pytest.mark.parametrize(
