@@ -4,7 +4,7 @@ import streamlit as st
 
 from app_support import resources
 from app_support.experiments import Task
-from toolkit import models, scenarios
+from toolkit import machine, models, scenarios
 
 # A link holds what a control shows: hence names as the toolkit has them, without words around them.
 TEMPERATURES = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
@@ -124,7 +124,8 @@ def cost(dataset_name: str) -> tuple[str, int, int]:
         bind="query-params",
         help="mlp-32: one hidden layer of 32. cnn-8: convolutions of 8 channels, slower to train.",
     )
-    st.caption(f"{models.count_parameters(models.build(student, dataset, 0)):,} parameters.")
+    parameters = models.count_parameters(models.build(student, dataset, 0))
+    st.caption(f"{parameters:,} parameters. Trains on this {machine.describe()}.")
     epochs = st.slider(
         "Epochs",
         1,

@@ -12,10 +12,11 @@ import torch
 
 from bench.tables import Report
 
-PARTS = ("speed", "scenarios")  # each a module of bench with run(quick) -> Report
+PARTS = ("speed", "growth", "waits", "scenarios")  # each a module of bench with run(quick) -> Report
 RESULTS = Path(__file__).parent / "results"
 READMES = [RESULTS.parent.parent / name for name in ("README.md", "README.zh.md")]
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+DETAILS = "<!-- details -->"  # what follows it in a part's file is left out of the README
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         start = time.perf_counter()
         report = importlib.import_module(f"bench.{part}").run(chosen.quick)
         holds &= report.holds
-        print(f"{report.text}\n\n{part} took {time.perf_counter() - start:.0f} s", flush=True)
+        print(f"{report.details}\n\n{report.text}\n\n{part} took {time.perf_counter() - start:.0f} s", flush=True)
         if not chosen.quick:  # numbers of a short run must not replace real ones
             _write(part, report)
     if chosen.quick:
@@ -51,20 +52,26 @@ def _write(part: str, report: Report) -> None:
         report.figure.savefig(RESULTS / f"{part}.svg", bbox_inches="tight")
         picture = f"![{report.title}]({part}.svg)\n\n"
     text = f"# {report.title}\n\n{picture}{report.text}\n\n{machine}\n"
+    if report.details:
+        text += f"\n{DETAILS}\n\n{report.details}\n"
     (RESULTS / f"{part}.md").write_text(text, encoding="utf-8")
     for readme in READMES:
         _rewrite_measured_section(readme)
 
 
 def _rewrite_measured_section(readme: Path) -> None:
-    """Put the tables of all results between the two markers of a README."""
-    tables = [
-        path.read_text(encoding="utf-8").replace("# ", "### ", 1).replace("](", "](bench/results/")
-        for path in sorted(RESULTS.glob("*.md"))
-    ]
+    """Put what every part found between the two markers of a README."""
+    sections = [_section(RESULTS / f"{part}.md") for part in PARTS if (RESULTS / f"{part}.md").exists()]
     before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
-    readme.write_text("\n".join([before + BEGIN, *tables, END + after]), encoding="utf-8")
+    readme.write_text("\n".join([before + BEGIN, *sections, END + after]), encoding="utf-8")
+
+
+def _section(result: Path) -> str:
+    text, _, details = result.read_text(encoding="utf-8").replace("](", "](bench/results/").partition(DETAILS)
+    title, _, rest = text.removeprefix("# ").partition("\n")
+    more = f"[All tables](bench/results/{result.name}).\n" if details else ""
+    return f"### {title}\n{rest}{more}"
 
 
 if __name__ == "__main__":

@@ -176,6 +176,7 @@ ONE_BY_ONE = [
     *(replace(DIGITS, temperatures=t, lams=lams) for t, lams in ((1, 1), (1, 2), (2, 2), (4, 4))),
     *(replace(SIGNALS, temperatures=n, lams=n) for n in (1, 2, 4)),
     *(replace(IMAGES, temperatures=n, lams=n) for n in (1, 2, 4)),
+    replace(IMAGES, student="cnn-32", temperatures=1, lams=2),
 ]
 
 
@@ -231,18 +232,17 @@ def run(quick: bool = False) -> Report:
     threads = [_in_a_process_of_its_own(_on_threads, call, rounds) for call in on_threads]
     ways = [_in_a_process_of_its_own(_both_ways, call, rounds) for call in one_by_one]
     claim, holds = _memory_claim({size: costs[call] for size, call in axes[0].calls.items()})
-    text = [
+    details = [
         f"64 students mlp-32, 1,000 examples of {FEATURES} features, 10 classes, "
         f"{_count(axes[0].calls[64].epochs, 'epoch')}, where the table says nothing else. Seconds are medians of "
         f"{rounds} rounds (fewer where these are long) [min–max], {_count(torch.get_num_threads(), 'thread')}.",
         *(_axis_text(axis, costs) for axis in axes),
-        claim,
         f"**Threads**: seconds of the same call on one thread and on all ({os.cpu_count()}).",
         markdown(threads),
         "**Stacked or one by one**: seconds of one `train_grid` call, and of `train_student` for each student in turn.",
         markdown(ways),
     ]
-    return Report("Cost as work grows", "\n\n".join(text), holds, _figure(axes, costs))
+    return Report("Cost as work grows", claim, holds, _figure(axes, costs), "\n\n".join(details))
 
 
 def _shortened(axis: Axis) -> Axis:

@@ -8,12 +8,16 @@ from matplotlib.figure import Figure
 
 @dataclass(frozen=True)
 class Report:
-    """What a part of the bench found: a title, tables and words as Markdown, whether all it claims holds, a figure."""
+    """What a part of the bench found: a title, tables and words as Markdown, whether all it claims holds, a figure.
+
+    Details stand in the part's own file, and not in the README.
+    """
 
     title: str
     text: str
     holds: bool
     figure: Figure | None = None
+    details: str = ""
 
 
 @dataclass(frozen=True)

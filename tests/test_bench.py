@@ -55,4 +55,4 @@ def test_claims_of_the_scenarios_can_fail(teacher):
 def test_unknown_part_is_refused_with_the_known_ones(capsys):
     with pytest.raises(SystemExit):
         bench.main(["heat"])
-    assert "unknown part 'heat'; known are speed, scenarios" in capsys.readouterr().err
+    assert "unknown part 'heat'; known are speed, growth, waits, scenarios" in capsys.readouterr().err
