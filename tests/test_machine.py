@@ -103,3 +103,62 @@ def test_devices_agree(digits, teacher, student, device_of):
         assert next(plain.model.parameters()).device.type == "cpu"
         assert of_grid.val_accuracy[1, 1, 1] == pytest.approx(plain.val_accuracy, abs=0.02)
     assert abs(results[0].val_accuracy - results[1].val_accuracy).max() <= 0.02
+
+
+# ---- Threads -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pace(monkeypatch):
+    """A pace with a clock of its own, and what a unit of work takes with one thread and with two."""
+    clock = {"now": 0.0, 1: 1.0, 2: 0.6}
+    monkeypatch.setattr(machine.time, "perf_counter", lambda: clock["now"])
+
+    def work(pieces):
+        chosen = []
+        for _ in range(pieces):
+            with pace.piece(units=10):
+                chosen.append(torch.get_num_threads())
+                clock["now"] += 10 * clock[chosen[-1]]
+        return chosen
+
+    with machine.threads(2):
+        pace = machine.Pace()
+        pace.clock, pace.work = clock, work
+        yield pace
+
+
+def test_pace_tries_both_and_keeps_to_the_faster(pace):
+    assert pace.work(2) == [1, 2]
+    assert set(pace.work(machine.Pace.RETRY - 3)) == {2}
+    assert pace.fastest == 2
+
+
+def test_pace_tries_the_slower_again_and_changes_its_mind(pace):
+    pace.work(machine.Pace.RETRY - 1)
+    pace.clock[1] = 0.3  # lately the second processor is busy
+    assert set(pace.work(1 + 5)) == {1}
+
+
+def test_pace_leaves_threads_that_have_become_slow_and_does_not_try_them_again(pace):
+    pace.work(5)
+    pace.clock[2] = 100.0
+    assert pace.work(1) == [2]
+    assert set(pace.work(5 * machine.Pace.RETRY)) == {1}
+
+
+def test_pace_has_one_choice_where_the_caller_allows_one_thread():
+    with machine.threads(1):
+        pace = machine.Pace()
+        with pace.piece(1):
+            assert torch.get_num_threads() == 1
+        assert pace.fastest == 1
+
+
+def test_students_do_not_depend_on_the_number_of_threads(digits, teacher):
+    of_threads = []
+    for count in (1, 2):
+        with machine.threads(count):
+            shared = {"student": "mlp-16", "temperatures": (1, 4), "lams": (0, 0.9), "seeds": 2, "teacher": teacher}
+            of_threads.append(grid.train_grid(digits, epochs=4, **shared).weights)
+    assert all(torch.equal(of_threads[0][name], of_threads[1][name]) for name in of_threads[0])

@@ -257,12 +257,11 @@ def _train_one_epoch(
     stop: threading.Event | None,
 ) -> bool:
     """Take every block through the epoch; if stopped in between, put all of them back to where it began."""
-    before: list[Tensor] = []
     for number, block in enumerate(blocks, 1):
-        before.append(block.snapshot())
+        block.keep_weights()
         if not block.train_one_epoch(stop):
-            for advanced, weights in zip(blocks, before, strict=False):
-                advanced.restore(weights)
+            for advanced in blocks[:number]:
+                advanced.restore_weights()
             return False
         block.check_finite(epoch)
         history[(*block.place, epoch - 1)] = block.right("val").mean(-1)
@@ -342,6 +341,7 @@ class _Block:
         self.labels = labels.to(device)
         starts = [models.build(shared.student, dataset, seed) for seed in seeds]
         self.network = StackedNetwork(starts, len(arms), device)
+        self.kept = torch.empty_like(self.network.weights)
         self.optimizer = FlatAdamW(self.network, shared.recipe, self.rows.shape[1])
         all_labelled = bool((labels != UNLABELLED).all())
         self.gradient = _LogitGradient(arms, len(seeds), shared.soft_targets, all_labelled)
@@ -378,12 +378,13 @@ class _Block:
         x, labels = (getattr(self.shared.on_device, f"{xy}_{part}") for xy in "xy")
         at_once = max(self.shared.recipe.batch_size, _LEAST_EXAMPLES_AT_ONCE)
         parts = []
-        for some_x, some_labels in zip(x.split(at_once), labels.split(at_once), strict=True):
-            for_every_seed = some_x.movedim(0, -1).expand(len(self.orders), *some_x.shape[1:], -1)
-            logits = self.network.predict(for_every_seed)  # (students, classes, examples)
-            # argmax would be far slower. An exact tie counts as right, where argmax would take the first class.
-            of_true_class = logits.gather(1, some_labels.expand(len(logits), 1, -1))
-            parts.append(of_true_class.squeeze(1) >= logits.amax(1))
+        with machine.threads(self.shared.pace.fastest):
+            for some_x, some_labels in zip(x.split(at_once), labels.split(at_once), strict=True):
+                for_every_seed = some_x.movedim(0, -1).expand(len(self.orders), *some_x.shape[1:], -1)
+                logits = self.network.predict(for_every_seed)  # (students, classes, examples)
+                # argmax would be far slower. An exact tie counts as right, where argmax would take the first class.
+                of_true_class = logits.gather(1, some_labels.expand(len(logits), 1, -1))
+                parts.append(of_true_class.squeeze(1) >= logits.amax(1))
         right = torch.cat(parts, 1).cpu()
         return right.unflatten(0, (len(self.orders), -1)).transpose(0, 1).numpy()
 
@@ -391,12 +392,14 @@ class _Block:
         if not torch.isfinite(self.network.weights).all():
             raise TrainingDiverged("a student of the grid", epoch)
 
-    def snapshot(self) -> Tensor:
-        return self.network.weights.clone()
+    @torch.inference_mode()
+    def keep_weights(self) -> None:
+        """Keep the weights as they are, in case that the epoch to come is stopped."""
+        self.kept.copy_(self.network.weights)
 
     @torch.inference_mode()
-    def restore(self, weights: Tensor) -> None:
-        self.network.weights.copy_(weights)
+    def restore_weights(self) -> None:
+        self.network.weights.copy_(self.kept)
 
 
 class _LogitGradient:

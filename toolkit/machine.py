@@ -66,17 +66,20 @@ class Pace:
         self.seconds = dict.fromkeys(sorted({1, torch.get_num_threads()}), 0.0)  # threads → for a unit of work, lately
         self.pieces = 0
 
-    def choose(self) -> int:
-        """Choose the number of threads for the next piece of work."""
-        fastest = min(self.seconds, key=lambda count: self.seconds[count])  # what was never tried comes first
+    @property
+    def fastest(self) -> int:
+        """The number of threads that was faster lately; one that was never tried counts as fast."""
+        return min(self.seconds, key=lambda count: self.seconds[count])
+
+    def _next(self) -> int:
         slower = max(self.seconds, key=lambda count: self.seconds[count])
-        worth_a_try = self.seconds[slower] < self.FAR_SLOWER * self.seconds[fastest]
-        return slower if worth_a_try and self.pieces % self.RETRY == self.RETRY - 1 else fastest
+        worth_a_try = self.seconds[slower] < self.FAR_SLOWER * self.seconds[self.fastest]
+        return slower if worth_a_try and self.pieces % self.RETRY == self.RETRY - 1 else self.fastest
 
     @contextlib.contextmanager
     def piece(self, units: int) -> Iterator[None]:
         """Do and measure a piece of work, of so many units."""
-        count = self.choose()
+        count = self._next()
         self.pieces += 1
         with threads(count):
             start = time.perf_counter()

@@ -216,8 +216,8 @@ class _ReLU:
         return self.kept
 
     def backward(self, gradient: Tensor, wanted: bool) -> Tensor:
-        # A boolean mask would take six times as long.
-        return torch.ops.aten.threshold_backward(gradient, self.kept, 0)
+        # A boolean mask would take six times as long, and a new tensor as long as the work itself.
+        return torch.ops.aten.threshold_backward.grad_input(gradient, self.kept, 0, grad_input=gradient)
 
 
 class _MaxPool:
