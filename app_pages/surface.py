@@ -11,7 +11,7 @@ from toolkit import metrics
 LAMS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0)
 AT_ONCE = 1.5e7  # work (see Task.work) of a few seconds
 BEST = "as validation chose"
-LOOK_EVERY = 0.1  # seconds between two looks at the job; a look costs a few milliseconds
+LOOK_EVERY = 0.15  # seconds between two looks at the job; a look costs a few milliseconds
 
 
 def take_click():
@@ -33,8 +33,8 @@ def choose(label, key, values, help_text):
 
 @st.fragment  # choosing a cell draws this part alone again
 @errors_as_sentences()
-def show(result, task):
-    """Draw the surface, and beneath it the chosen cell."""
+def show(result, task, busy):
+    """Draw the surface, and beneath it the chosen cell; while seeds come in, only a cell that a person chose."""
     st.session_state["surface_result"] = result
     best = result.best_cell()
     where = st.container(horizontal=True)
@@ -46,6 +46,9 @@ def show(result, task):
             "The row to look at. A click on a cell chooses it too.",
         )
         lam = choose("Cell: λ", "cell_lam", result.lams, "The column to look at. A click on a cell chooses it too.")
+    wait = (
+        busy and t is None and lam is None
+    )  # each drawing takes time from the training, and the choice may yet change
     t, lam = best[0] if t is None else t, best[1] if lam is None else lam
     difference = result.difference_interval()
     clear, cells = int((~difference.holds_zero).sum()), difference.mean.size - len(result.temperatures)
@@ -66,6 +69,9 @@ def show(result, task):
         f"{finding}{chance} *Hatched*: the 95 % interval of the difference holds zero. *Alone* (λ = 0): the reference. *Solid ring*: the cell that validation chose. "
         "*Dashed ring*: the cell below."
     )
+    if wait:
+        st.caption("The chosen cell's curves and its test accuracy follow after the last seed.")
+        return
     cell = metrics.Interval(difference.mean[t, lam], difference.low[t, lam], difference.high[t, lam])
     alone = result.lams.index(0)
     st.subheader(
@@ -186,4 +192,4 @@ with picture:
         if busy:
             follow(0 if surface is None else len(surface.seeds))
         if surface is not None:
-            show(surface, st.session_state.surface_task[0])
+            show(surface, st.session_state.surface_task[0], busy)

@@ -26,6 +26,7 @@ SETTINGS: list[Setting] = [(temperature, lam) for temperature in TEMPERATURES fo
 # Those of the 64 that slow contestants train. λ = 1 is left out: torchdistill has another loss there.
 SAMPLE: list[Setting] = [(1, 0.2), (3, 0.6), (6, 0.8), (12, 0.9)]
 HALF_A_POINT = 0.005
+SHORT, TURNS_OF_SHORT_ONES = 1.0, 3  # seconds; a moment's noise of the machine is a large part of these
 BUILD = "make peers, or python -m bench.peers"
 
 
@@ -191,7 +192,11 @@ def race(names: Sequence[str], *, rounds: int, epochs: int, in_full: Sequence[st
             print(f"round {number + 1} of {rounds}: {', '.join(lane.name for lane in lanes)}", flush=True)
             for lane in lanes:
                 settings = lane.sample(number)
-                lane.take_turn(settings[:1] if few and len(settings) < len(SETTINGS) else settings, epochs)
+                settings = settings[:1] if few and len(settings) < len(SETTINGS) else settings
+                lane.take_turn(settings, epochs)
+                for _ in range(TURNS_OF_SHORT_ONES - 1):
+                    if lane.rounds and lane.rounds[-1].seconds < SHORT:
+                        lane.take_turn(settings, epochs)
         results = {lane.name: _result(lane) for lane in lanes}
         for lane in lanes:
             if lane.name in in_full:

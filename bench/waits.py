@@ -148,7 +148,7 @@ def _open(chromium: "Browser", address: str, path: str, shown: str) -> "Page":
     return page
 
 
-# Look at the page in every frame; keep what is seen new after a click, and how long after it the frame was drawn.
+# Look at the page whenever it changes; keep what is seen new after a click, and how long after it the frame was drawn.
 _WATCH = """(element) => {
     let clicked = Infinity, last = null;
     document.addEventListener("click", () => { clicked = performance.now(); window.seen = []; }, true);
@@ -158,8 +158,8 @@ _WATCH = """(element) => {
         if (now !== last && performance.now() > clicked)
             requestAnimationFrame(() => window.seen.push([now, (performance.now() - clicked) / 1000]));
         last = now;
-        requestAnimationFrame(look);
     };
+    new MutationObserver(look).observe(element, { subtree: true, childList: true, attributes: true });
     look();
 }"""
 _WHICH_EXAMPLE = "element.getAttribute('aria-label')"
