@@ -396,11 +396,11 @@ def _bound(hidden: int) -> Callable[[], Trainer]:
 
 
 CONTESTANTS = {
-    "tutorial": Contestant("tutorial-style loop", _one_by_one(_tutorial), students=4),
-    "tutorial-1": Contestant("tutorial-style loop, one thread", _one_by_one(_tutorial), students=4, threads=1),
-    "cached": Contestant("tutorial-style loop, cached logits", _one_by_one(_loop_with_cached_logits), students=4),
+    "tutorial": Contestant("tutorial-style loop", _one_by_one(_tutorial), students=2),
+    "tutorial-1": Contestant("tutorial-style loop, one thread", _one_by_one(_tutorial), students=2, threads=1),
+    "cached": Contestant("tutorial-style loop, cached logits", _one_by_one(_loop_with_cached_logits), students=2),
     "kdloss": Contestant(
-        "torchdistill's KDLoss in that loop", _one_by_one(_tutorial_with_torchdistill), students=4, is_peer=True
+        "torchdistill's KDLoss in that loop", _one_by_one(_tutorial_with_torchdistill), students=2, is_peer=True
     ),
     "box": Contestant(
         "torchdistill's DistillationBox",
