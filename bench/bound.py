@@ -2,7 +2,8 @@
 
 Training students with one hidden layer is six matrix products per batch; all else (softmax, ReLU, optimizer, looking
 examples up) comes on top. A product may store its factors either way round, and may be cut into slices that run side by
-side: each takes the form that is fastest here, so that training cannot be faster than the bound with torch's products.
+side: each takes the form that is fastest here, with the threads and blocks that serve most sizes best. Training by
+torch's products can hardly be faster.
 """
 
 import math

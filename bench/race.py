@@ -174,6 +174,12 @@ class Race:
             return None
         return self.results[slow].per_student / self.results[fast].per_student
 
+    def raise_if_one_broke(self) -> None:
+        """Raise ``Failed`` for a contestant that did not finish, unless it is a peer: those may be missing."""
+        for name, result in self.results.items():
+            if result.problem and not CONTESTANTS[name.removesuffix(", all")].is_peer:
+                raise Failed(f"{result.title}: {result.problem}")
+
     def noise(self, settings: Sequence[Setting]) -> float:
         """Three standard deviations of what another seed makes of the mean accuracy of these students."""
         if self.accuracies_of_seeds is None:

@@ -1,6 +1,7 @@
 """Everything a person waits for, each with a budget: the app in a real browser, teachers, lessons, the command line.
 
-What a browser shows is timed inside the browser: from the click to the frame after the new picture is drawn. The caches
+What follows a click is timed inside the browser, up to the frame after the new picture is drawn; dragging T by the page's
+own stopwatch; the opening of a page from outside, until what it shows is there. The caches
 hold the teacher, as they do on every day but the first; training with an empty cache has a row of its own.
 """
 

@@ -21,13 +21,13 @@ def test_measured_section_of_a_readme_is_replaced_and_the_rest_is_kept(tmp_path,
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(bench, "READMES", [tmp_path / "README.md"])
     (tmp_path / "README.md").write_text(f"# Top\n\n{bench.BEGIN}\nold\n{bench.END}\n\n## Licence\n", encoding="utf-8")
-    bench._write("speed", Report("Speed", "99 times", True))
+    bench._write("speed", Report("Speed", "99 times", True), 1.0)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert text.startswith("# Top\n")
     assert text.endswith("\n\n## Licence\n")
     assert "old" not in text
     assert "### Speed\n\n99 times\n" in text
-    bench._write("speed", Report("Speed", "98 times", True))
+    bench._write("speed", Report("Speed", "98 times", True), 1.0)
     assert "99 times" not in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 

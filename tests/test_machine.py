@@ -33,7 +33,7 @@ def test_device_is_chosen_once(monkeypatch, device_of):
     assert device_of("cpu") == torch.device("cpu")
     monkeypatch.setenv(machine.DEVICE_VARIABLE, "meta")
     assert machine.device() == torch.device("cpu")
-    assert machine.describe() == f"processor ({os.cpu_count()} cores)"
+    assert machine.describe() == f"processor ({os.cpu_count()} logical cores)"
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "abacus"])
@@ -155,10 +155,14 @@ def test_pace_has_one_choice_where_the_caller_allows_one_thread():
         assert pace.fastest == 1
 
 
-def test_students_do_not_depend_on_the_number_of_threads(digits, teacher):
+@pytest.mark.parametrize("student", ["mlp-16", "mlp-128", "mlp-16-16", "cnn-4"])
+@pytest.mark.parametrize("data", ["digits", "signals"])
+def test_students_do_not_depend_on_the_number_of_threads(data, student, request):
+    dataset = request.getfixturevalue(data)
+    teacher = training.train_teacher(dataset, "mlp-16", recipe=Recipe(2), progress=lambda *_: None)
     of_threads = []
     for count in (1, 2):
         with machine.threads(count):
-            shared = {"student": "mlp-16", "temperatures": (1, 4), "lams": (0, 0.9), "seeds": 2, "teacher": teacher}
-            of_threads.append(grid.train_grid(digits, epochs=4, **shared).weights)
+            shared = {"student": student, "temperatures": (1, 4), "lams": (0, 0.9), "seeds": 2, "teacher": teacher}
+            of_threads.append(grid.train_grid(dataset, epochs=2, **shared).weights)
     assert all(torch.equal(of_threads[0][name], of_threads[1][name]) for name in of_threads[0])

@@ -8,7 +8,8 @@ forward, one backward, one optimizer, and one closed-form gradient at the logits
 
 Students of one seed share their first weights, their transfer set and the order of their batches; they differ in T and λ
 alone. ``train_grid`` is the only entrance; ``training.train_student`` is the plain loop that gives the same students one
-by one.
+by one. The stack was the faster way wherever it was measured (``bench/growth.py``), for a single student too: so it is
+always taken.
 """
 
 import threading
@@ -239,13 +240,19 @@ def _distinct(name: str, values: Any, check: Callable[[Any], object], kind: type
 
 def _block_slices(arms: int, seeds: int, students_at_once: int) -> list[tuple[slice, slice]]:
     """Cut arms × seeds into blocks of at most so many students, of nearly equal size: whole seeds where they fit."""
-    arms_at_once = -(-arms // -(-arms // students_at_once))  # rounded up
-    seeds_at_once = max(1, students_at_once // arms_at_once)
+    arms_at_once = _equal_share(arms, students_at_once)
+    seeds_at_once = _equal_share(seeds, max(1, students_at_once // arms_at_once))
     return [
         (slice(a, min(a + arms_at_once, arms)), slice(s, min(s + seeds_at_once, seeds)))
         for s in range(0, seeds, seeds_at_once)
         for a in range(0, arms, arms_at_once)
     ]
+
+
+def _equal_share(total: int, at_most: int) -> int:
+    """Give the size of parts when so many are shared out to as few parts as possible, as equally as possible."""
+    parts = -(-total // at_most)  # rounded up
+    return -(-total // parts)
 
 
 def _train_one_epoch(
@@ -289,8 +296,9 @@ def _gather_weights(blocks: list["_Block"], shape: tuple[int, int, int]) -> dict
     gathered: dict[str, Tensor] = {}
     for block in blocks:
         for name, part in block.network.state().items():  # (students, …)
-            whole = gathered.setdefault(name, torch.empty(temperatures * lams, seeds, *part.shape[1:]))
-            whole[block.place] = part.cpu().unflatten(0, (len(block.orders), -1)).transpose(0, 1)
+            if name not in gathered:
+                gathered[name] = torch.empty(temperatures * lams, seeds, *part.shape[1:])
+            gathered[name][block.place] = part.cpu().unflatten(0, (len(block.orders), -1)).transpose(0, 1)
     return {name: whole.unflatten(0, (temperatures, lams)) for name, whole in gathered.items()}
 
 
@@ -304,10 +312,10 @@ class _SoftTargets:
 
 def _soft_targets(teacher_logits: Tensor, arms: list[tuple[float, float]]) -> _SoftTargets:
     temperatures = tuple(sorted({temperature for temperature, _ in arms}))
-    values = [losses.soft_targets(teacher_logits.double(), temperature) for temperature in temperatures]
     # T² magnifies the rounding of probabilities that are nearly equal: float32 keeps six digits up to here.
     dtype = torch.float32 if temperatures[-1] <= 100 else torch.float64
-    return _SoftTargets(temperatures, torch.stack(values, 1).to(machine.device(), dtype))
+    values = [losses.soft_targets(teacher_logits.double(), temperature).to(dtype) for temperature in temperatures]
+    return _SoftTargets(temperatures, torch.stack(values, 1).to(machine.device()))
 
 
 @dataclass(frozen=True)
@@ -353,7 +361,7 @@ class _Block:
         permuted = torch.stack([torch.randperm(self.rows.shape[1], generator=order) for order in self.orders])
         # Several batches are gathered at once, so that each is a slice: copies cost time, all at once would cost memory.
         for positions in permuted.to(self.rows.device).split(_BATCHES_AT_ONCE * size, dim=1):
-            with self.shared.pace.piece(positions.numel() * len(self.network.weights)):
+            with self.shared.pace.piece(positions.shape[1] * len(self.network.weights)):
                 rows = self.rows.gather(1, positions)  # (seeds, examples), in the training part
                 x = self.shared.on_device.x_train[rows].movedim(1, -1)  # (seeds, …, examples)
                 basis = self.gradient.basis(self.labels.gather(1, positions), rows)

@@ -34,10 +34,10 @@ def device() -> torch.device:
 
 
 def describe() -> str:
-    """Name the device as a person would, for example "processor (2 cores)" or "NVIDIA H100"."""
+    """Name the device as a person would, for example "processor (2 logical cores)" or "NVIDIA H100"."""
     if device().type == "cuda":
         return torch.cuda.get_device_name(device())
-    return f"processor ({os.cpu_count()} cores)" if device().type == "cpu" else str(device())
+    return f"processor ({os.cpu_count()} logical cores)" if device().type == "cpu" else str(device())
 
 
 @contextlib.contextmanager
@@ -54,13 +54,13 @@ def threads(count: int) -> Iterator[None]:
 class Pace:
     """Works with one thread or with all that the caller allows, whichever was faster lately.
 
-    A second thread saves nearly half of the time on a quiet machine, and costs many times more where another program
-    keeps that core busy, since every product then waits for its slower half. So both are measured, again and again; one
-    that was far slower is not tried again.
+    On a quiet machine a second thread saves between nothing (a few small students) and two fifths of the time; where
+    another program keeps that core busy, it costs many times more, since every product then waits for its slower half. So
+    both are measured, and now and then again, except what was far slower. Results do not depend on the choice.
     """
 
     RETRY = 16  # how many pieces of work pass before the slower number of threads is tried again …
-    FAR_SLOWER = 2  # … unless it was so many times slower
+    FAR_SLOWER = 3  # … unless it was so many times slower
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys(sorted({1, torch.get_num_threads()}), 0.0)  # threads → for a unit of work, lately

@@ -80,15 +80,17 @@ def numbers_per_student(model: nn.Module, input_shape: tuple[int, ...], batch_si
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal per_example
         per_example += output[0].numel()
-        if isinstance(layer, nn.Conv1d | nn.Conv2d) and inputs[0].shape[1:] != input_shape:  # which seeds share
-            per_example += layer.weight[0].numel() * output[0, 0].numel()  # the windows
+        if isinstance(layer, nn.Conv1d | nn.Conv2d) and layer is not layers[0]:  # its windows are shared by a seed
+            per_example += layer.weight[0].numel() * output[0, 0].numel()
 
     layers = [layer for layer in model.children() if not isinstance(layer, nn.Flatten | nn.ReLU)]  # these add none
     hooks = [layer.register_forward_hook(count) for layer in layers]
-    with torch.no_grad():
-        model(torch.zeros(1, *input_shape))
-    for hook in hooks:
-        hook.remove()
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, *input_shape))
+    finally:
+        for hook in hooks:
+            hook.remove()
     return 4 * parameters + 2 * batch_size * per_example  # with gradients and AdamW's two; forward and backward
 
 
@@ -170,7 +172,10 @@ class _Linear(_Weighted):
 
 
 class _Convolution(_Weighted):
-    """A convolution as a product: each output position sees its window of the input as one column."""
+    """A convolution as a product: each output position sees its window of the input as one column.
+
+    For what ``toolkit.models`` builds: square kernels, no groups, no dilation.
+    """
 
     def __init__(self, module: nn.Conv1d | nn.Conv2d):
         assert not isinstance(module.padding, str)

@@ -113,7 +113,7 @@ def _placed(work: Callable[..., Result]) -> Callable[..., Result]:
 
     Model and examples come first among the arguments. With one thread sums keep one order, so that a seed gives the same
     numbers on the same machine whatever the caller's number of threads. Small networks gain nothing from more, and lose
-    much on a busy machine.
+    much on a busy machine. On a GPU a model serves one thread at a time, as it moves there and back.
     """
 
     @functools.wraps(work)
