@@ -5,6 +5,7 @@ import math
 import traceback
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -40,6 +41,15 @@ class NotAttempted(Feedback):
             else f"{unfinished}, which it calls, is not written"
         )
         super().__init__(f'○ {name}: not attempted yet ({what}).\nchecks.hint("{name}") helps to begin.')
+
+
+@dataclass(frozen=True)
+class Task:
+    """A graded function: how to diagnose it, hints from vague to concrete, and what the toolkit has of the same."""
+
+    diagnose: "Callable[[Answer], None]"
+    hints: tuple[str, ...]
+    forbidden: tuple[Callable[..., Any], ...]
 
 
 class ToolkitUsed(Exception):  # noqa: N818  an answer called what it was asked to write

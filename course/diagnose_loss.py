@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course.answers import Answer, close, finite, shown
+from course.answers import Answer, Task, close, finite, shown
 from course.reference import (
     PUBLIC_LABELS,
     PUBLIC_STUDENT,
@@ -18,6 +18,7 @@ from course.reference import (
     tempered_softmax,
     widths,
 )
+from toolkit import losses
 
 
 def soft_loss(answer: Answer) -> None:
@@ -203,3 +204,35 @@ def _total_of_plain_numbers(answer: Answer) -> None:
     result = answer(0.5, 25.0, 0.0, situation="on plain numbers")
     if type(result) not in (float, Tensor) or not close(result, 0.5):
         raise answer.wrong("plain numbers, or a weight of 0, give a wrong value")
+
+
+TASKS = {
+    "soft_loss": Task(
+        soft_loss,
+        (
+            "Both sets of logits are divided by T before their softmax.",
+            "KL(p ‖ q) weighs the difference of two logarithms by p. Which of the two is the teacher?",
+            "Work with log_softmax rather than the logarithm of a softmax: it survives large logits.",
+            "Sum over classes, average over the batch, then undo what 1/T did to the gradient, twice.",
+            "The teacher is a given, not something to train: cut its logits off from the graph.",
+        ),
+        (losses.soft_divergence, losses.mixed_loss, losses.distillation_loss),
+    ),
+    "distillation_loss": Task(
+        distillation_loss,
+        (
+            "Two parts, and their shares sum to 1. What should be left at λ = 0, and at λ = 1?",
+            "The hard part knows neither teacher nor temperature.",
+            "The soft part is what you wrote before, T² included.",
+        ),
+        (losses.mixed_loss, losses.distillation_loss),
+    ),
+    "total_loss": Task(
+        total_loss,
+        (
+            "Read the article's formula term by term: how many of them carry a weight?",
+            "At penalty_weight = 0 the cross entropy must be left, untouched.",
+        ),
+        (losses.total_loss,),
+    ),
+}

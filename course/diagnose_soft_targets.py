@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from course.answers import Answer, close, finite, shown
+from course.answers import Answer, Task, close, finite, shown
 from course.reference import PUBLIC_TEACHER, fresh, match, tempered_softmax
+from toolkit import losses, metrics
 
 
 def softmax_with_temperature(answer: Answer) -> None:
@@ -117,3 +118,25 @@ def _entropy_on_other_shapes(answer: Answer) -> None:
         actual = answer.tensor(p, shape=shape[:-1], situation=situation)
         if not close(actual, -(p.double() * p.double().log()).sum(-1)):
             raise answer.wrong(f"the value is wrong {situation}: is the sum over the last axis?")
+
+
+TASKS = {
+    "softmax_with_temperature": Task(
+        softmax_with_temperature,
+        (
+            "T acts on the logits, before anything becomes a probability.",
+            "Which axis holds the classes? Each row must sum to 1, for one row and for many.",
+            "exp(10000) is infinite. Adding the same number to all logits of a row changes no probability: use that.",
+        ),
+        (losses.soft_targets,),
+    ),
+    "entropy": Task(
+        entropy,
+        (
+            "Entropy is the mean surprise: each class has a surprise, and is weighted by how likely it is.",
+            "The surprise of a class is the negative natural logarithm of its probability.",
+            "log 0 is −inf, and 0 · −inf is nan. Decide what such a class adds before the product is formed.",
+        ),
+        (metrics.entropy,),
+    ),
+}

@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course.answers import Answer, close
+from course.answers import Answer, Task, close
 from course.reference import both_parts, fresh, match, random_labels, soft_part, widths
+from toolkit import training
 
 
 class _Watched(nn.Module):
@@ -261,3 +262,26 @@ def _diagnose_returned_loss(answer: Answer, step: _Step, result: Any, minimised:
         **{f"the update is right, but not what is returned: {name}": v for name, v in _likely_losses(step).items()},
     }
     match(answer, result, minimised, f"a step {situation}", mistakes)
+
+
+TASKS = {
+    "teacher_logits": Task(
+        teacher_logits,
+        (
+            "Dropout and batch norm behave differently in training and in use. Which one is this?",
+            "Nobody will differentiate through the teacher: PyTorch need not remember how the logits came about.",
+            "What the teacher returns are logits already.",
+        ),
+        (training.predict,),
+    ),
+    "train_step": Task(
+        train_step,
+        (
+            "A step has five parts: mode, forward, loss, backward, update. And something must be forgotten in between.",
+            "PyTorch adds new gradients to old ones until it is told not to.",
+            "A validation may have left the student in another mode than training needs.",
+            "A one-element tensor still holds on to its graph; what is asked for is a plain number.",
+        ),
+        (training.fit,),
+    ),
+}
