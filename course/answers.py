@@ -1,6 +1,7 @@
 """Run a learner's function with care: it may raise, change its input, or return anything at all."""
 
 import inspect
+import linecache
 import math
 import traceback
 from collections.abc import Callable, Collection, Iterator
@@ -76,6 +77,36 @@ def toolkit_used() -> None:
     raise ToolkitUsed("the toolkit's own implementation cannot be used here")
 
 
+class Raised(Exception):  # noqa: N818  it tells of an exception
+    """What a learner's code raised, in plain words: it may have happened in another process."""
+
+    def __init__(self, kind: str, message: str = "", line: str = "", unwritten: str | None = None):
+        super().__init__(kind, message, line, unwritten)
+        self.kind, self.message, self.line = kind, message, line
+        self.unwritten = unwritten  # the graded function whose body is still the stub, if it was that
+
+    @classmethod
+    def of(cls, problem: BaseException, name: str, function: Any, graded: Collection[str]) -> "Raised":
+        """Describe an exception of a function; its line is the last one of the learner's own."""
+        message = (str(problem).splitlines() or [""])[0][:200]
+        own_code = getattr(inspect.unwrap(function), "__code__", None)
+        frames = list(traceback.walk_tb(problem.__traceback__))
+        unwritten = None
+        if isinstance(problem, NotImplementedError) and not message and frames:
+            # torch raises it too, with a message (a softmax of whole numbers), and so may a helper
+            last = frames[-1][0].f_code
+            unwritten = name if last is own_code else last.co_name if last.co_name in graded else None
+        called = getattr(function, "__name__", name)
+        own = [(frame, line) for frame, line in frames if frame.f_code.co_name == called]
+        text = linecache.getline(own[-1][0].f_code.co_filename, own[-1][1]).strip() if own else ""
+        return cls(type(problem).__name__, message, text, unwritten)
+
+    def told(self, situation: str = "") -> str:
+        """Say it: the kind, where, and the message."""
+        at = f", at the line “{self.line}”" if self.line else ""
+        return f"{self.kind}{situation}{at}{self.message and ': ' + self.message}"
+
+
 class Answer:
     """A learner's function: calling it gives the result, or raises the feedback that fits.
 
@@ -107,27 +138,10 @@ class Answer:
     def _feedback(self, problem: Exception | SystemExit, situation: str) -> Exception:
         if isinstance(problem, Feedback | ToolkitUsed):
             return problem
-        frames = traceback.extract_tb(problem.__traceback__)
-        if (unwritten := self._unwritten(problem)) is not None:
-            return NotAttempted(self.name, unwritten)
-        own = [frame for frame in frames if frame.name == getattr(self.function, "__name__", "")]
-        line = f", at the line “{own[-1].line}”" if own and own[-1].line else ""
-        message = (str(problem).splitlines() or [""])[0][:200]
-        return self.wrong(
-            f"your function raises {type(problem).__name__}{situation and ' ' + situation}{line}{message and ': ' + message}"
-        )
-
-    def _unwritten(self, problem: Exception | SystemExit) -> str | None:
-        """Name the graded function whose body is still the stub; None for any other exception.
-
-        torch raises ``NotImplementedError`` too, with a message (a softmax of whole numbers), and so may a helper.
-        """
-        if not isinstance(problem, NotImplementedError) or str(problem):
-            return None
-        *_, (frame, _line) = traceback.walk_tb(problem.__traceback__)
-        if frame.f_code is getattr(inspect.unwrap(self.function), "__code__", None):
-            return self.name
-        return frame.f_code.co_name if frame.f_code.co_name in self.graded else None
+        raised = problem if isinstance(problem, Raised) else Raised.of(problem, self.name, self.function, self.graded)
+        if raised.unwritten is not None:
+            return NotAttempted(self.name, raised.unwritten)
+        return self.wrong(f"your function raises {raised.told(situation and ' ' + situation)}")
 
     def tensor(self, *arguments: Any, shape: tuple[int, ...], situation: str = "") -> Tensor:
         """Run it, and insist on a plain floating-point tensor of that shape."""

@@ -9,37 +9,8 @@ from torch import Tensor, nn
 
 from course.answers import Answer, Task, close
 from course.reference import both_parts, fresh, match, random_labels, soft_part, widths
+from course.watched import CountingSGD, Watched, watched
 from toolkit import training
-
-
-class _Watched(nn.Module):
-    """A small network with dropout and batch norm that remembers in which mode it was run."""
-
-    def __init__(self, dropout: float = 0.5, norm: bool = True):
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(6, 16),
-            nn.BatchNorm1d(16) if norm else nn.Identity(),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(16, 4),
-        )
-        self.modes: list[bool] = []
-        self.parts_in_training: list[bool] = []
-        for parameter in self.parameters():
-            parameter.data = fresh(*parameter.shape, scale=0.5)  # other weights at each check
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, 6) to logits (batch, 4)."""
-        self.modes.append(self.training)
-        self.parts_in_training.append(any(module.training for module in self.layers.modules()))
-        return self.layers(x)
-
-
-def _watched(**options: Any) -> _Watched:
-    """Make a watched network. Its layers draw first weights from torch's global generator, which is put back."""
-    with torch.random.fork_rng(devices=[]):
-        return _Watched(**options)
 
 
 def _copies(module: nn.Module) -> dict[str, Tensor]:
@@ -67,16 +38,16 @@ def teacher_logits(answer: Answer) -> None:
         _diagnose_logits(answer, result, expected)
 
 
-def _used_teacher(dtype: torch.dtype) -> _Watched:
+def _used_teacher(dtype: torch.dtype) -> Watched:
     """Make a teacher whose batch norm has statistics of its own, left in train mode."""
-    teacher = _watched().to(dtype)
+    teacher = watched().to(dtype)
     teacher.train()
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         teacher(fresh(64, 6, dtype=dtype))
     return teacher
 
 
-def _logits_in_eval_mode(teacher: _Watched, x: Tensor) -> Tensor:
+def _logits_in_eval_mode(teacher: Watched, x: Tensor) -> Tensor:
     """Compute what is expected, and leave the teacher in train mode with nothing remembered."""
     teacher.eval()
     with torch.no_grad():
@@ -87,7 +58,7 @@ def _logits_in_eval_mode(teacher: _Watched, x: Tensor) -> Tensor:
     return expected
 
 
-def _diagnose_how_it_was_run(answer: Answer, teacher: _Watched, before: dict[str, Tensor]) -> None:
+def _diagnose_how_it_was_run(answer: Answer, teacher: Watched, before: dict[str, Tensor]) -> None:
     if not teacher.modes:
         raise answer.wrong("the teacher was never run")
     if teacher.modes[0] or any(teacher.parts_in_training):
@@ -119,22 +90,13 @@ def _diagnose_logits(answer: Answer, result: Any, expected: Tensor) -> None:
 # ---- One training step ---------------------------------------------------------------------------------------
 
 
-class _CountingSGD(torch.optim.SGD):
-    steps = 0
-
-    def step(self, *arguments: Any, **options: Any) -> Any:
-        """Count, then step."""
-        self.steps += 1
-        return super().step(*arguments, **options)
-
-
 @dataclass(frozen=True)
 class _Step:
     """One step to make, with a copy of the student that holds the right gradients and never moves."""
 
-    student: _Watched
-    reference: _Watched
-    optimizer: _CountingSGD
+    student: Watched
+    reference: Watched
+    optimizer: CountingSGD
     x: Tensor
     labels: Tensor
     soft_target_logits: Tensor
@@ -169,7 +131,7 @@ def train_step(answer: Answer) -> None:
 
 def _step_to_make(dtype: torch.dtype, batch: int) -> _Step:
     """Make a student as a validation and an earlier step leave it: in eval mode, with old gradients."""
-    student, reference = (_watched(dropout=0.0, norm=False).to(dtype) for _ in range(2))
+    student, reference = (watched(dropout=0.0, norm=False).to(dtype) for _ in range(2))
     reference.load_state_dict(student.state_dict())
     for parameter in student.parameters():
         parameter.grad = torch.ones_like(parameter)
@@ -177,7 +139,7 @@ def _step_to_make(dtype: torch.dtype, batch: int) -> _Step:
     return _Step(
         student,
         reference,
-        _CountingSGD(student.parameters(), 0.05),
+        CountingSGD(student.parameters(), 0.05),
         x=fresh(batch, 6, dtype=dtype),
         labels=random_labels(batch, 4),
         soft_target_logits=fresh(batch, 4, dtype=dtype),
