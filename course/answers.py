@@ -4,9 +4,10 @@ import inspect
 import linecache
 import math
 import traceback
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any
 
 import torch
@@ -61,13 +62,30 @@ _uses: list[list[str]] = []
 
 
 @contextmanager
-def report_use(used: list[str]) -> Iterator[None]:
-    """Note every call of ``toolkit_used`` in a list."""
+def walled(functions: Iterable[Callable[..., Any]]) -> Iterator[list[str]]:
+    """Make functions of the toolkit raise; the list given says afterwards whether one was called.
+
+    Their code is swapped, not their name, so that an answer that imported one earlier reaches the same wall, and one that
+    hides the exception is found out.
+    """
+    used: list[str] = []
+    swapped: list[tuple[Any, CodeType]] = []
     _uses.append(used)
     try:
-        yield
+        for function in map(inspect.unwrap, functions):
+            swapped.append((function, function.__code__))
+            function.__code__ = _wall.__code__
+        yield used
     finally:
+        for function, code in reversed(swapped):
+            function.__code__ = code
         _uses.pop()
+
+
+def _wall(*_: Any, **__: Any) -> None:  # its code runs in the globals of the function it stands for
+    from course.answers import toolkit_used
+
+    toolkit_used()
 
 
 def toolkit_used() -> None:

@@ -6,15 +6,13 @@ request, one at a time: ``checks.hint("entropy")``. What is looked for lies in t
 for each lesson.
 """
 
-import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import CodeType
 from typing import Any
 
-from course.answers import Answer, Feedback, Incorrect, NotAttempted, report_use
+from course.answers import Answer, Feedback, Incorrect, NotAttempted, walled
 from course.tasks import TASKS
 
 __all__ = ["Feedback", "Incorrect", "NotAttempted", "check", "hint", "names", "without_toolkit"]
@@ -73,35 +71,18 @@ def hint(name: str | Callable[..., Any] | None = None) -> None:
 def without_toolkit(name: str) -> Iterator[None]:
     """Make the toolkit's own implementations of a graded function raise while an answer is judged.
 
-    Their code is swapped, not their name, so that an answer that imported one earlier reaches the same wall. An answer
-    that hides the exception is refused at the end.
+    An answer that hides the exception is refused at the end.
     """
-    task = TASKS[_known(name)]
-    used: list[str] = []
-    swapped: list[tuple[Any, CodeType]] = []
-    try:
-        with report_use(used):
-            for function in map(inspect.unwrap, task.forbidden):
-                swapped.append((function, function.__code__))
-                function.__code__ = _wall.__code__
-            try:
-                yield
-            except Exception:
-                if not used:
-                    raise
-    finally:
-        for function, code in swapped:
-            function.__code__ = code
+    with walled(TASKS[_known(name)].forbidden) as used:
+        try:
+            yield
+        except Exception:
+            if not used:
+                raise
     if used:
         raise Incorrect(
             name, "your function calls the toolkit's own implementation of what is asked for: write it yourself"
         )
-
-
-def _wall(*_: Any, **__: Any) -> None:  # its code runs in the globals of the function it stands for
-    from course.answers import toolkit_used
-
-    toolkit_used()
 
 
 def say_unwritten_in(shell: Any) -> None:
