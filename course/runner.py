@@ -15,7 +15,7 @@ import types
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 MEMORY_BYTES = 6 * 2**30
 FILE_BYTES = 64 * 2**20
@@ -80,7 +80,7 @@ def _nothing(*_: Any, **__: Any) -> None:
     """Take the place of a magic."""
 
 
-def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
+def _serve(requests: IO[bytes], replies: IO[bytes]) -> None:
     import torch
 
     from course import wire

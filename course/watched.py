@@ -41,7 +41,7 @@ def watched(**options: Any) -> Watched:
 class CountingSGD(torch.optim.SGD):
     """Plain SGD that counts its steps."""
 
-    steps = 0
+    steps = 0  # of the class: an optimizer's own attributes are not pickled
 
     def step(self, *arguments: Any, **options: Any) -> Any:
         """Count, then step."""

@@ -9,7 +9,7 @@ A frame is its length (8 bytes) and its content.
 import json
 import struct
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -39,14 +39,14 @@ class Foreign:
         self.type_name = type_name
 
 
-def write_frame(stream: BinaryIO, content: bytes) -> None:
+def write_frame(stream: IO[bytes], content: bytes) -> None:
     """Write one frame."""
     stream.write(_LENGTH.pack(len(content)))
     stream.write(content)
     stream.flush()
 
 
-def read_frame(stream: BinaryIO, most_bytes: int = MOST_BYTES) -> bytes:
+def read_frame(stream: IO[bytes], most_bytes: int = MOST_BYTES) -> bytes:
     """Read one frame.
 
     Raises
@@ -62,7 +62,7 @@ def read_frame(stream: BinaryIO, most_bytes: int = MOST_BYTES) -> bytes:
     return _read(stream, length)
 
 
-def _read(stream: BinaryIO, size: int) -> bytes:
+def _read(stream: IO[bytes], size: int) -> bytes:
     content = stream.read(size)
     if len(content) < size:
         raise EOFError
