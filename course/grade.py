@@ -1,0 +1,272 @@
+"""From a class's submissions to marks, tables and pages: ``python -m course grade FOLDER``.
+
+Each submission is marked once and kept in ``grades/.marks``; another run marks what is new or changed, and everything when
+the lesson's tests, the toolkit or the judge changed. A run that was killed goes on where it stopped.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from multiprocessing import get_context
+from pathlib import Path
+
+from course import build, by_hand, collect, rebuild, report
+from course.collect import Submission
+from course.marks import Mark, Sheet, Status
+
+MOST_BYTES = 256 * 2**20  # of one notebook: somebody prints 100 MB, and is marked all the same
+EXAM_SPLIT_VARIABLE = "DISTILLATION_EXAM_SPLIT"
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A submission to be marked, and the key under which its sheet is kept."""
+
+    submission: Submission
+    key: str
+    sealed: bool
+
+
+@dataclass(frozen=True)
+class Graded:
+    """What a run did."""
+
+    sheets: list[Sheet]
+    marked_now: int
+    warnings: tuple[str, ...]
+
+    @property
+    def waiting(self) -> int:
+        """Number of answers that wait for a mark by hand."""
+        return sum(sheet.waiting for sheet in self.sheets)
+
+
+def grade(
+    folder: Path,
+    grades: Path,
+    *,
+    lessons: Sequence[str] = (),
+    deadline: datetime | None = None,
+    again: bool = False,
+    sealed: bool = True,
+    processes: int | None = None,
+    progress: Progress | None = None,
+) -> Graded:
+    """Mark a class, and write ``grades.csv``, ``totals.csv``, the feedback, the report and what waits for a person.
+
+    Parameters
+    ----------
+    folder : where the submissions lie, or the archive that a school's system gave
+    grades : where marks and pages go
+    lessons : which lessons; without any, all that somebody handed in
+    deadline : later submissions are marked as late, and keep their points
+    again : mark everything anew; marks by hand stay in any case
+    sealed : whether each submission runs within bubblewrap
+    processes : how many submissions at once; as many as there are processors, unless said otherwise
+    progress : called with (submissions done, submissions in all)
+
+    Raises
+    ------
+    ValueError
+        If there are no submissions, or a mark by hand is none.
+    """
+    known = [rebuild.lesson(name) for name in build.lessons(lessons)]
+    found = collect.collect(folder, [lesson.name for lesson in known], lambda content: rebuild.whose(content, known))
+    by_hand.read(grades / "by-hand.csv")  # a typing error in there shows before the long work, not after it
+    os.environ.setdefault(EXAM_SPLIT_VARIABLE, _exam_split(grades))
+    jobs = [Job(submission, _key(submission, sealed), sealed) for submission in found.submissions]
+    kept = {job: None if again else _load(grades, job) for job in jobs}
+    to_mark = [job for job, sheet in kept.items() if sheet is None]
+    done = len(jobs) - len(to_mark)
+    for job, sheet in _marked(to_mark, processes or os.cpu_count() or 1):
+        _save(grades, job, sheet)
+        kept[job] = sheet
+        done += 1
+        if progress is not None:
+            progress(done, len(jobs))
+    sheets = [_with_circumstances(sheet, job.submission, deadline) for job, sheet in kept.items() if sheet is not None]
+    sheets = by_hand.update(grades / "by-hand.csv", sheets)
+    by_hand.write_page(
+        grades / "by-hand.html", sheets, {(one.name, task.name): task.text for one in known for task in one.written}
+    )
+    report.write_tables(sheets, grades)
+    report.write_feedback(sheets, grades)
+    report.write_report(sheets, grades)
+    return Graded(sheets, len(to_mark), tuple(found.warnings))
+
+
+# ---- One submission ------------------------------------------------------------------------------------------------
+
+
+def mark(job: Job) -> Sheet:
+    """Mark one submission, in a process that never runs a student's code itself."""
+    from course import judge
+
+    submission = job.submission
+    lesson = rebuild.lesson(submission.lesson)
+    if submission.problem and submission.path is None:
+        return without_answers(submission, "missing_file", submission.problem)
+    try:
+        if submission.problem:
+            raise rebuild.Unreadable(submission.problem)
+        answers = rebuild.answers_in(submission.read(MOST_BYTES), lesson)
+    except (ValueError, OSError) as problem:
+        return without_answers(submission, "unreadable", str(problem))
+    marks = judge.marks(submission.student, lesson, answers, sealed=job.sealed)
+    return Sheet(submission.student, lesson.name, marks, submission.where, notes=answers.notes)
+
+
+def without_answers(submission: Submission, status: Status, reason: str) -> Sheet:
+    """Make the sheet of what cannot be marked: no points, with the reason for it beside each task."""
+    lesson, student = rebuild.lesson(submission.lesson), submission.student
+    marks = [Mark(student, lesson.name, task.name, 0.0, task.points, status, reason) for task in lesson.code]
+    marks += [
+        Mark(student, lesson.name, task.name, 0.0, task.points, status, reason, "text") for task in lesson.written
+    ]
+    return Sheet(student, lesson.name, tuple(marks), submission.where)
+
+
+def _with_circumstances(sheet: Sheet, submission: Submission, deadline: datetime | None) -> Sheet:
+    """Add what does not depend on the answers: when it came, whether that was late, and how it was found."""
+    handed_in, late = submission.handed_in, "late" if submission.late else ""
+    if deadline is not None and handed_in is not None:
+        late = f"{_duration(handed_in - deadline)} late" if handed_in > deadline else ""
+    marks = sheet.marks
+    if late:
+        marks = tuple(replace(one, reason=f"{one.reason}; handed in {late}".lstrip("; ")) for one in marks)
+    return replace(
+        sheet,
+        marks=marks,
+        where=submission.where,
+        handed_in=handed_in.isoformat(timespec="seconds") if handed_in is not None else "",
+        late=late,
+        notes=(*submission.notes, *sheet.notes),
+    )
+
+
+def _duration(time: timedelta) -> str:
+    minutes = int(time.total_seconds() // 60) + 1
+    days, hours = divmod(minutes // 60, 24)
+    parts = [f"{days} d" if days else "", f"{hours} h" if hours else "", f"{minutes % 60} min" if not days else ""]
+    return " ".join(part for part in parts if part)
+
+
+# ---- All of them ---------------------------------------------------------------------------------------------------
+
+
+def _marked(jobs: list[Job], processes: int) -> Iterator[tuple[Job, Sheet]]:
+    """Mark in several processes; give each sheet as it comes.
+
+    A process of ours that dies (the system may run out of memory) takes those beside it along: what is then without a
+    mark is tried once more, alone.
+    """
+    unfinished = list(jobs)
+    for alone in (False, True):
+        for group in [[job] for job in unfinished] if alone else [unfinished]:
+            for job, sheet in _try_to_mark(group, min(processes, len(group)) or 1):
+                unfinished.remove(job)
+                yield job, sheet
+    for job in unfinished:
+        yield (
+            job,
+            without_answers(
+                job.submission, "kernel_died", "the marking process died twice, perhaps for want of memory"
+            ),
+        )
+
+
+def _try_to_mark(jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, Sheet]]:
+    if not jobs:
+        return
+    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_prepare)
+    try:
+        futures: dict[Future[Sheet], Job] = {pool.submit(mark, job): job for job in jobs}
+        for future in as_completed(futures):
+            with suppress(BrokenProcessPool):
+                yield futures[future], future.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _prepare() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    torch.seed()
+
+
+# ---- What is kept --------------------------------------------------------------------------------------------------
+
+
+def _key(submission: Submission, sealed: bool) -> str:
+    """Tell a submission that was marked from one that is new or has changed, or whose tests have."""
+    digest = hashlib.sha256(rebuild.lesson(submission.lesson).digest.encode())
+    digest.update(json.dumps([submission.student, submission.where, submission.problem, sealed]).encode())
+    digest.update(os.environ.get(EXAM_SPLIT_VARIABLE, "").encode())
+    with suppress(ValueError, OSError):  # what cannot be read is told when it is marked
+        digest.update(submission.read(MOST_BYTES))
+    return digest.hexdigest()
+
+
+def _kept_path(grades: Path, job: Job) -> Path:
+    return grades / ".marks" / job.submission.lesson / f"{collect.safe_name(job.submission.student)}.json"
+
+
+def _load(grades: Path, job: Job) -> Sheet | None:
+    try:
+        kept = json.loads(_kept_path(grades, job).read_text(encoding="utf-8"))
+        return Sheet.from_json(kept["sheet"]) if kept["key"] == job.key else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _save(grades: Path, job: Job, sheet: Sheet) -> None:
+    path = _kept_path(grades, job)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".new")
+    unfinished.write_text(json.dumps({"key": job.key, "sheet": sheet.to_json()}), encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+def _exam_split(grades: Path) -> str:
+    """Give the seed of the capstone's split: drawn when a class is first graded, and the same for all of it."""
+    path = grades / ".marks" / "exam-split.txt"
+    with suppress(OSError):
+        return path.read_text(encoding="utf-8").strip()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(str(secrets.randbelow(2**31)), encoding="utf-8")
+    return path.read_text(encoding="utf-8")
+
+
+def summary(graded: Graded, grades: Path) -> Iterable[str]:
+    """Say in a few lines what came out, and what to do next."""
+    students = {sheet.student for sheet in graded.sheets}
+    lessons = {sheet.lesson for sheet in graded.sheets}
+    unchanged = len(graded.sheets) - graded.marked_now
+    yield (
+        f"{len(students)} students, {len(lessons)} lessons: {graded.marked_now} submissions marked"
+        f"{f', {unchanged} unchanged since the last run' if unchanged else ''}."
+    )
+    found = Counter(mark.status for sheet in graded.sheets for mark in sheet.marks)
+    if troubles := [
+        f"{found[status]} {status}"
+        for status in ("timeout", "kernel_died", "missing_file", "unreadable")
+        if found[status]
+    ]:
+        yield f"Tasks without a computed mark: {', '.join(troubles)}. The report names them."
+    if graded.waiting:
+        yield (
+            f"{graded.waiting} answers wait for a mark by hand: read {grades / 'by-hand.html'}, fill in the points in "
+            f"{grades / 'by-hand.csv'}, and run this again."
+        )
+    yield f"Report: {grades / 'report.html'}. Tables: grades.csv and totals.csv. A page for each student: {grades / 'feedback'}."
