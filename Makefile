@@ -5,11 +5,12 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 PEERS := .venv-peers
+GRADES ?= grades
 # One thread per kernel: two notebooks at once then do not fight over two cores.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup app lab test notebooks lessons release bench peers check clean
+.PHONY: help setup app lab test notebooks lessons release grade bench peers check clean
 
 help:  ## List what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,7 +28,8 @@ $(VENV)/ready: pyproject.toml constraints.txt
 app: setup  ## Open the app in the browser
 	$(RUN) -m streamlit run app.py
 
-lab: release  ## Open JupyterLab on the released lessons
+lab: setup  ## Open JupyterLab on the released lessons
+	$(RUN) -m course release --notebooks-only
 	$(RUN) -m jupyterlab release
 
 test: setup  ## Run all tests: unit tests, the app's tests, and nbval over every notebook
@@ -40,8 +42,13 @@ notebooks: setup  ## Run nbval alone: every lesson again, against its stored out
 lessons: setup  ## Build the notebooks from their sources, and run them
 	$(RUN) -m course build
 
-release: setup  ## Build what students get into release/
+release: setup  ## Build what students get into release/: notebooks, and one archive
 	$(RUN) -m course release
+
+grade: setup  ## Mark a class: make grade SUBMISSIONS=folder [LESSON=…] [DEADLINE="2026-11-30 23:59"] [GRADES=grades]
+	@test -n "$(SUBMISSIONS)" || { echo "Say where the submissions are: make grade SUBMISSIONS=folder"; exit 1; }
+	$(RUN) -m course grade "$(SUBMISSIONS)" --grades "$(GRADES)" \
+		$(foreach lesson,$(LESSON),--lesson $(lesson)) $(if $(DEADLINE),--deadline "$(DEADLINE)")
 
 bench: setup  ## Measure, and write tables and figures into bench/results/
 	@$(MAKE) --no-print-directory peers || echo "The peers could not be installed: the tables will say that they are missing."
@@ -58,5 +65,5 @@ check: setup  ## Format, lint, and check types
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 
-clean:  ## Remove .venv, .venv-peers and release/ (the cache of teachers: python -m toolkit cache --clear)
+clean:  ## Remove .venv, .venv-peers and release/ (grades/ stays; the cache of teachers: python -m toolkit cache --clear)
 	rm -rf $(VENV) $(PEERS) release
