@@ -100,7 +100,7 @@ def test_each_answer_cell_holds_one_graded_function_with_its_docstring_and_is_fo
     for answer, check in answers:
         (name,) = re.findall(r"^def (\w+)\(", answer.source, re.MULTILINE)
         assert name in checks.names()
-        assert re.match(rf'def {name}\(.*\):\n    """.+"""\n    ### BEGIN SOLUTION\n', answer.source)
+        assert re.match(rf'def {name}\(.*\):\n    """(?s:.+?)"""\n    ### BEGIN SOLUTION\n', answer.source)
         assert answer.source.endswith("    ### END SOLUTION")
         assert check.source.startswith(f"checks.check({name})\n### BEGIN HIDDEN TESTS\n")
         assert check.source.endswith("### END HIDDEN TESTS")
