@@ -68,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
         "--deadline", type=_time, help='mark what came later as late: "2026-11-30 23:59", this machine\'s time zone'
     )
     grade.add_argument("--again", action="store_true", help="mark what did not change anew, too")
+    grade.add_argument(
+        "--task-seconds", type=float, default=20, help="how long one answer may take in all (default: 20)"
+    )
     grade.add_argument("--processes", type=int, metavar="N", help="submissions at once (default: one per processor)")
     grade.add_argument(
         "--without-sandbox",
@@ -140,6 +143,7 @@ def _grade(chosen: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
                 deadline=chosen.deadline,
                 again=chosen.again,
                 sealed=sealed,
+                task_seconds=chosen.task_seconds,
                 processes=chosen.processes,
                 progress=progress,
             )

@@ -22,6 +22,7 @@ from course import build, by_hand, collect, rebuild, report
 from course.collect import Submission
 from course.marks import Mark, Sheet, Status
 
+TASK_SECONDS = 20.0
 MOST_BYTES = 256 * 2**20  # of one notebook: somebody prints 100 MB, and is marked all the same
 EXAM_SPLIT_VARIABLE = "DISTILLATION_EXAM_SPLIT"
 
@@ -35,6 +36,7 @@ class Job:
     submission: Submission
     key: str
     sealed: bool
+    task_seconds: float
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def grade(
     deadline: datetime | None = None,
     again: bool = False,
     sealed: bool = True,
+    task_seconds: float = TASK_SECONDS,
     processes: int | None = None,
     progress: Progress | None = None,
 ) -> Graded:
@@ -72,6 +75,7 @@ def grade(
     deadline : later submissions are marked as late, and keep their points
     again : mark everything anew; marks by hand stay in any case
     sealed : whether each submission runs within bubblewrap
+    task_seconds : how long the answer to one task may take in all
     processes : how many submissions at once; as many as there are processors, unless said otherwise
     progress : called with (submissions done, submissions in all)
 
@@ -82,9 +86,8 @@ def grade(
     """
     known = [rebuild.lesson(name) for name in build.lessons(lessons)]
     found = collect.collect(folder, [lesson.name for lesson in known], lambda content: rebuild.whose(content, known))
-    by_hand.read(grades / "by-hand.csv")  # a typing error in there shows before the long work, not after it
     os.environ.setdefault(EXAM_SPLIT_VARIABLE, _exam_split(grades))
-    jobs = [Job(submission, _key(submission, sealed), sealed) for submission in found.submissions]
+    jobs = [Job(submission, _key(submission, sealed), sealed, task_seconds) for submission in found.submissions]
     kept = {job: None if again else _load(grades, job) for job in jobs}
     to_mark = [job for job, sheet in kept.items() if sheet is None]
     done = len(jobs) - len(to_mark)
@@ -122,7 +125,7 @@ def mark(job: Job) -> Sheet:
         answers = rebuild.answers_in(submission.read(MOST_BYTES), lesson)
     except (ValueError, OSError) as problem:
         return without_answers(submission, "unreadable", str(problem))
-    marks = judge.marks(submission.student, lesson, answers, sealed=job.sealed)
+    marks = judge.marks(submission.student, lesson, answers, sealed=job.sealed, task_seconds=job.task_seconds)
     return Sheet(submission.student, lesson.name, marks, submission.where, notes=answers.notes)
 
 

@@ -18,7 +18,7 @@ from course.answers import Feedback, Incorrect, NotAttempted, Raised
 from course.marks import Mark, Status
 from course.rebuild import Answers, Check, CodeTask, Lesson, WrittenTask, same
 from course.rebuild import lesson as read_lesson
-from course.sandbox import TASK_SECONDS, Died, Sandbox, Stopped, TimedOut
+from course.sandbox import Died, Sandbox, Stopped, TimedOut
 from course.tasks import TASKS
 
 
@@ -33,9 +33,9 @@ class Verdict:
     feedback: str = ""
 
 
-def marks(student: str, lesson: Lesson, answers: Answers, *, sealed: bool) -> tuple[Mark, ...]:
+def marks(student: str, lesson: Lesson, answers: Answers, *, sealed: bool, task_seconds: float) -> tuple[Mark, ...]:
     """Mark every task of a lesson."""
-    with _Submission(lesson, answers, sealed) as submission:
+    with _Submission(lesson, answers, sealed, task_seconds) as submission:
         code = [_mark(student, lesson, task, submission.verdict(task), answers) for task in lesson.code]
     return (*code, *(_written_mark(student, lesson, task, answers) for task in lesson.written))
 
@@ -65,8 +65,8 @@ def _written_mark(student: str, lesson: Lesson, task: WrittenTask, answers: Answ
 class _Submission:
     """One submission while it is judged. A sandbox that ended is replaced, and caught up with what came before."""
 
-    def __init__(self, lesson: Lesson, answers: Answers, sealed: bool):
-        self.lesson, self.answers, self.sealed = lesson, answers, sealed
+    def __init__(self, lesson: Lesson, answers: Answers, sealed: bool, task_seconds: float):
+        self.lesson, self.answers, self.sealed, self.task_seconds = lesson, answers, sealed, task_seconds
         self.sandbox: Sandbox | None = None
         self.cells_so_far: list[tuple[str, str]] = []  # task and source, as the next sandbox needs them
 
@@ -109,7 +109,7 @@ class _Submission:
                 for task in self.lesson.code
             }
             self.sandbox = Sandbox(self.lesson.set_up, forbidden, sealed=self.sealed)
-            self.sandbox.begin()
+            self.sandbox.begin(self.task_seconds)
             for name, source in self.cells_so_far:
                 self.sandbox.run(name, source)
         return self.sandbox
@@ -117,14 +117,14 @@ class _Submission:
     def _judged(self, task: CodeTask, source: str) -> Verdict:
         try:
             sandbox = self._running()
-            sandbox.begin()
+            sandbox.begin(self.task_seconds)
             raised, is_defined = sandbox.run(task.name, source)
             if not is_defined:
                 why = f"raises {raised.told()}" if raised is not None else f"does not define {task.name}"
                 return _lost(f"the answer cell {why}")
             return _judge(task, names_of(self.lesson.name) | {task.name: sandbox.function(task.name)})
         except TimedOut:
-            return Verdict(0, "timeout", f"stopped after {TASK_SECONDS:.0f} seconds: does a loop never end?")
+            return Verdict(0, "timeout", f"stopped after {self.task_seconds:g} seconds: does a loop never end?")
         except Died as end:
             return Verdict(0, "kernel_died", f"the answer ended its own process: {end}")
 

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 MEMORY_BYTES = 6 * 2**30
 FILE_BYTES = 64 * 2**20
+PROCESSES = 200
 CPU_SECONDS = 600  # the judge is more patient with nobody; this ends what has escaped it
 
 
@@ -28,22 +29,25 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
-    _limit_resources()
+    _limit_resources(sealed="sealed" in sys.argv)
     _hide_what_judges()
     _serve(requests, replies)
 
 
-def _limit_resources() -> None:
+def _limit_resources(sealed: bool) -> None:
     try:
         import resource
     except ImportError:  # Windows has no such limits; the judge's clock still holds
         return
-    for limit, most in (
-        (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_FSIZE, FILE_BYTES),
-        (resource.RLIMIT_CPU, CPU_SECONDS),
-        (resource.RLIMIT_CORE, 0),
-    ):
+    limits = {
+        resource.RLIMIT_AS: MEMORY_BYTES,
+        resource.RLIMIT_FSIZE: FILE_BYTES,
+        resource.RLIMIT_CPU: CPU_SECONDS,
+        resource.RLIMIT_CORE: 0,
+    }
+    if sealed:  # then only its own processes are counted, not all those of the teacher
+        limits[resource.RLIMIT_NPROC] = PROCESSES
+    for limit, most in limits.items():
         hard = resource.getrlimit(limit)[1]
         resource.setrlimit(limit, (most, most) if hard == resource.RLIM_INFINITY else (min(most, hard), hard))
 

@@ -33,10 +33,7 @@ class WireError(Exception):
 
 
 class Foreign:
-    """Stands for an object of a type that does not cross the border; equal to nothing."""
-
-    def __init__(self, type_name: str):
-        self.type_name = type_name
+    """Stands for an object of a type that does not cross the border: of a class of that name, equal to nothing else."""
 
 
 def write_frame(stream: IO[bytes], content: bytes) -> None:
@@ -142,7 +139,7 @@ class _Reader:
                 array = np.frombuffer(self._take(size), dtype=np.dtype(dtype)).reshape(shape).copy()
                 return array[()] if scalar else array
             case ["foreign", str(name)]:
-                return Foreign(name[:80])
+                return type(name[:80].replace("\0", ""), (Foreign,), {})()
         raise WireError("a message of an unknown form")
 
     def _take(self, size: int) -> bytes:
