@@ -1,6 +1,13 @@
 """The graded functions of all lessons, by name. Each lesson's module says how they are diagnosed, and gives hints."""
 
-from course import diagnose_article, diagnose_loss, diagnose_size, diagnose_soft_targets, diagnose_training
+from course import (
+    diagnose_article,
+    diagnose_choice,
+    diagnose_loss,
+    diagnose_size,
+    diagnose_soft_targets,
+    diagnose_training,
+)
 from course.answers import Task
 
 TASKS: dict[str, Task] = {
@@ -8,5 +15,6 @@ TASKS: dict[str, Task] = {
     **diagnose_soft_targets.TASKS,
     **diagnose_loss.TASKS,
     **diagnose_training.TASKS,
+    **diagnose_choice.TASKS,
     **diagnose_article.TASKS,
 }
