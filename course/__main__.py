@@ -7,10 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from nbclient.exceptions import CellExecutionError
 from tqdm import tqdm
-
-from course import build
 
 _COMMANDS = {
     "build": "run the sources and write the notebooks beside them, solved and with outputs",
@@ -24,6 +21,8 @@ _STOPPED = 130  # as a shell says it of Ctrl-C
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    from course import build  # not at the top: marking processes read this file, too, and have no need of it
+
     parser = _parser()
     chosen = parser.parse_args(arguments)
     try:
@@ -92,6 +91,8 @@ def _time(text: str) -> datetime:
 
 
 def _check(names: Sequence[str]) -> int:
+    from course import build
+
     found = [difference for name in names for difference in build.differences(name)]
     for difference in found:
         print(difference, file=sys.stderr)
@@ -101,6 +102,10 @@ def _check(names: Sequence[str]) -> int:
 
 
 def _build(names: Sequence[str]) -> int:
+    from nbclient.exceptions import CellExecutionError
+
+    from course import build
+
     for name in names:
         try:
             print(build.build(name).relative_to(build.ROOT))
@@ -111,7 +116,7 @@ def _build(names: Sequence[str]) -> int:
 
 
 def _release(names: Sequence[str], archive: bool) -> int:
-    from course import bundle
+    from course import build, bundle
 
     for name in names:
         try:

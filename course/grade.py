@@ -18,9 +18,10 @@ from datetime import datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 
-from course import build, by_hand, collect, rebuild, report
+from course import by_hand, collect, rebuild, report
 from course.collect import Submission
 from course.marks import Mark, Sheet, Status
+from course.rebuild import Lesson
 
 TASK_SECONDS = 20.0
 MOST_BYTES = 256 * 2**20  # of one notebook: somebody prints 100 MB, and is marked all the same
@@ -34,6 +35,7 @@ class Job:
     """A submission to be marked, and the key under which its sheet is kept."""
 
     submission: Submission
+    lesson: Lesson
     key: str
     sealed: bool
     task_seconds: float
@@ -84,10 +86,21 @@ def grade(
     ValueError
         If there are no submissions, or a mark by hand is none.
     """
-    known = [rebuild.lesson(name) for name in build.lessons(lessons)]
-    found = collect.collect(folder, [lesson.name for lesson in known], lambda content: rebuild.whose(content, known))
+    from course import build  # seconds of import time, of which the marking processes have no need
+
+    known = {name: rebuild.lesson(name) for name in build.lessons(lessons)}
+    found = collect.collect(folder, list(known), lambda content: rebuild.whose(content, known.values()))
     os.environ.setdefault(EXAM_SPLIT_VARIABLE, _exam_split(grades))
-    jobs = [Job(submission, _key(submission, sealed), sealed, task_seconds) for submission in found.submissions]
+    jobs = [
+        Job(
+            submission,
+            known[submission.lesson],
+            _key(submission, known[submission.lesson], sealed),
+            sealed,
+            task_seconds,
+        )
+        for submission in found.submissions
+    ]
     kept = {job: None if again else _load(grades, job) for job in jobs}
     to_mark = [job for job, sheet in kept.items() if sheet is None]
     done = len(jobs) - len(to_mark)
@@ -100,7 +113,9 @@ def grade(
     sheets = [_with_circumstances(sheet, job.submission, deadline) for job, sheet in kept.items() if sheet is not None]
     sheets = by_hand.update(grades / "by-hand.csv", sheets)
     by_hand.write_page(
-        grades / "by-hand.html", sheets, {(one.name, task.name): task.text for one in known for task in one.written}
+        grades / "by-hand.html",
+        sheets,
+        {(one.name, task.name): task.text for one in known.values() for task in one.written},
     )
     report.write_tables(sheets, grades)
     report.write_feedback(sheets, grades)
@@ -115,28 +130,27 @@ def mark(job: Job) -> Sheet:
     """Mark one submission, in a process that never runs a student's code itself."""
     from course import judge
 
-    submission = job.submission
-    lesson = rebuild.lesson(submission.lesson)
+    submission, lesson = job.submission, job.lesson
     if submission.problem and submission.path is None:
-        return without_answers(submission, "missing_file", submission.problem)
+        return without_answers(job, "missing_file", submission.problem)
     try:
         if submission.problem:
             raise rebuild.Unreadable(submission.problem)
         answers = rebuild.answers_in(submission.read(MOST_BYTES), lesson)
     except (ValueError, OSError) as problem:
-        return without_answers(submission, "unreadable", str(problem))
+        return without_answers(job, "unreadable", str(problem))
     marks = judge.marks(submission.student, lesson, answers, sealed=job.sealed, task_seconds=job.task_seconds)
     return Sheet(submission.student, lesson.name, marks, submission.where, notes=answers.notes)
 
 
-def without_answers(submission: Submission, status: Status, reason: str) -> Sheet:
+def without_answers(job: Job, status: Status, reason: str) -> Sheet:
     """Make the sheet of what cannot be marked: no points, with the reason for it beside each task."""
-    lesson, student = rebuild.lesson(submission.lesson), submission.student
+    lesson, student = job.lesson, job.submission.student
     marks = [Mark(student, lesson.name, task.name, 0.0, task.points, status, reason) for task in lesson.code]
     marks += [
         Mark(student, lesson.name, task.name, 0.0, task.points, status, reason, "text") for task in lesson.written
     ]
-    return Sheet(student, lesson.name, tuple(marks), submission.where)
+    return Sheet(student, lesson.name, tuple(marks), job.submission.where)
 
 
 def _with_circumstances(sheet: Sheet, submission: Submission, deadline: datetime | None) -> Sheet:
@@ -182,9 +196,7 @@ def _marked(jobs: list[Job], processes: int) -> Iterator[tuple[Job, Sheet]]:
     for job in unfinished:
         yield (
             job,
-            without_answers(
-                job.submission, "kernel_died", "the marking process died twice, perhaps for want of memory"
-            ),
+            without_answers(job, "kernel_died", "the marking process died twice, perhaps for want of memory"),
         )
 
 
@@ -211,9 +223,9 @@ def _prepare() -> None:
 # ---- What is kept --------------------------------------------------------------------------------------------------
 
 
-def _key(submission: Submission, sealed: bool) -> str:
+def _key(submission: Submission, lesson: Lesson, sealed: bool) -> str:
     """Tell a submission that was marked from one that is new or has changed, or whose tests have."""
-    digest = hashlib.sha256(rebuild.lesson(submission.lesson).digest.encode())
+    digest = hashlib.sha256(lesson.digest.encode())
     digest.update(json.dumps([submission.student, submission.where, submission.problem, sealed]).encode())
     digest.update(os.environ.get(EXAM_SPLIT_VARIABLE, "").encode())
     with suppress(ValueError, OSError):  # what cannot be read is told when it is marked

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from IPython.core.inputtransformer2 import TransformerManager
 
 from course.answers import Feedback, Incorrect, NotAttempted, Raised
 from course.marks import Mark, Status
 from course.rebuild import Answers, Check, CodeTask, Lesson, WrittenTask, same
-from course.rebuild import lesson as read_lesson
 from course.sandbox import Died, Sandbox, Stopped, TimedOut
 from course.tasks import TASKS
 
@@ -122,7 +120,7 @@ class _Submission:
             if not is_defined:
                 why = f"raises {raised.told()}" if raised is not None else f"does not define {task.name}"
                 return _lost(f"the answer cell {why}")
-            return _judge(task, names_of(self.lesson.name) | {task.name: sandbox.function(task.name)})
+            return _judge(task, names_of(self.lesson.set_up) | {task.name: sandbox.function(task.name)})
         except TimedOut:
             return Verdict(0, "timeout", f"stopped after {self.task_seconds:g} seconds: does a loop never end?")
         except Died as end:
@@ -130,10 +128,10 @@ class _Submission:
 
 
 @functools.cache
-def names_of(lesson: str) -> dict[str, Any]:
+def names_of(set_up: str) -> dict[str, Any]:
     """Run a lesson's set-up cell here, for its check cells."""
     names: dict[str, Any] = {"__name__": "__main__"}
-    exec(compile(read_lesson(lesson).set_up, "<set-up>", "exec"), names)
+    exec(compile(set_up, "<set-up>", "exec"), names)
     return names
 
 
@@ -181,6 +179,8 @@ def _without_magic(source: str) -> str:
     """Turn ``%magic`` and ``!command`` into calls of a shell that does nothing; plain Python stays as it is."""
     if not re.search(r"^\s*[%!?]|\?\s*$|=\s*[%!]", source, re.MULTILINE):
         return source
+    from IPython.core.inputtransformer2 import TransformerManager  # half a second, which few answers ask for
+
     try:
         return TransformerManager().transform_cell(source)
     except Exception:  # then Python will say what is wrong with it

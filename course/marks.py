@@ -77,4 +77,13 @@ class Sheet:
         return cls(**{**plain, "marks": marks, "notes": tuple(plain["notes"])})
 
 
+@dataclass(frozen=True)
+class TextTask:
+    """A question that is answered in words, with what helps the person who marks the answers."""
+
+    question: str
+    solution: str
+    rubric: str
+
+
 COLUMNS = tuple(field.name for field in fields(Mark))[:7]

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from course import build
-from course.by_hand import TextTask
+from course.marks import TextTask
 
 _SOLUTION = re.compile(r"[^\n]*BEGIN SOLUTION[^\n]*\n(.*?)\n[^\n]*END SOLUTION[^\n]*", re.DOTALL)
+
+_WITHOUT_INFLUENCE = ("__main__", "bundle", "by_hand", "collect", "grade", "report")  # on what an answer earns
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Lesson:
 @functools.cache
 def lesson(name: str) -> Lesson:
     """Read a lesson's source."""
+    from course import build  # seconds of import time, of which the marking processes have no need
+
     path = build.source_path(name)
     cells, released = build.from_source(path).cells, {cell.id: cell.source for cell in build.released(name).cells}
     set_up = next(cell.source for cell in cells if cell.id == "set-up")
@@ -86,7 +89,7 @@ def lesson(name: str) -> Lesson:
             task = code.pop()
             check = Check(cell.id, cell.source, released[cell.id], float(grading["points"]))
             code.append(CodeTask(task.name, task.answer_id, task.stub, task.solution, (*task.checks, check)))
-    return Lesson(name, set_up, tuple(code), tuple(written), _digest(path))
+    return Lesson(name, set_up, tuple(code), tuple(written), _digest(path, build.ROOT))
 
 
 def _text_task(source: str) -> TextTask:
@@ -95,11 +98,11 @@ def _text_task(source: str) -> TextTask:
     return TextTask(_SOLUTION.sub("", source).strip(), solution.strip(), rubric.strip())
 
 
-def _digest(source: Path) -> str:
+def _digest(source: Path, root: Path) -> str:
     """Tell one state of tests, judge and toolkit from another."""
     digest = hashlib.sha256(source.read_bytes())
-    for folder in ("course", "toolkit"):
-        for path in sorted((build.ROOT / folder).glob("*.py")):
+    for path in sorted([*(root / "course").glob("*.py"), *(root / "toolkit").glob("*.py")]):
+        if path.stem not in _WITHOUT_INFLUENCE:
             digest.update(path.read_bytes())
     return digest.hexdigest()
 
