@@ -11,6 +11,7 @@ import io
 import math
 import re
 import unicodedata
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -80,6 +81,10 @@ def update(path: Path, sheets: Sequence[Sheet]) -> list[Sheet]:
     for key, row in rows.items():
         if key in marks:
             _compare(row, marks[key])
+    for key, (line, row) in zip(keys, file.rows, strict=True):
+        if row["points"] and key not in marks and key[1] in {sheet.lesson for sheet in sheets}:
+            kept_for = f"{row['student']!r} has no answer to {key[2]!r} of {key[1]}"
+            warnings.warn(f"{path}, line {line}: {kept_for}; the mark is kept, and given to nobody", stacklevel=2)
     if written != before or not raw:
         content = table([file.columns, *([row[column] for column in file.columns] for row in written)], file.delimiter)
         if raw:
@@ -132,24 +137,24 @@ def _read(path: Path, raw: bytes, students: set[str]) -> _File:
 
     def head(delimiter: str) -> list[str]:
         first = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-        return [re.sub(r"\W+", "_", name.strip().lower()) for name in first]
+        ours = [re.sub(r"\W+", "_", name.strip().lower()) for name in first]
+        return [name if name in COLUMNS else own for name, own in zip(ours, first, strict=True)]
 
     delimiter = max(",;\t", key=lambda one: len(set(head(one)) & set(COLUMNS)))
     columns = head(delimiter)
-    while columns and not columns[-1]:
+    width = len(columns)
+    while columns and not columns[-1].strip():
         columns.pop()
-    missing = [column for column in COLUMNS[:5] if column not in columns and column != "max_points"]
-    if missing or len(set(columns)) < len(columns):
-        raise ValueError(
-            f"{path}: the first line needs the columns {', '.join(COLUMNS[:6])}; it has {', '.join(columns)}"
-        )
+    if not {"student", "lesson", "task", "points"} <= set(columns) or len(set(columns)) < len(columns):
+        wanted = "the first line needs the columns student, lesson, task and points, and no name twice"
+        raise ValueError(f"{path}: {wanted}; it has {', '.join(columns)}")
     file = _File([*columns, *(column for column in COLUMNS if column not in columns)], [], delimiter, encoding)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     next(reader)
     line = reader.line_num + 1
     for cells in reader:
-        if any(cells[len(columns) :]):
-            hint = "is there a decimal comma without quotation marks?"
+        if len(cells) > width or any(cells[len(columns) :]):
+            hint = "is a decimal comma without quotation marks, or a column without a name?"
             raise ValueError(f"{path}, line {line}: more cells than the first line has columns; {hint}")
         row = dict.fromkeys(file.columns, "") | dict(zip(columns, map(_plain, cells), strict=False))
         row["points"] = row["points"].strip()
@@ -163,6 +168,8 @@ def _decoded(raw: bytes, students: set[str]) -> tuple[str, str]:
     """Give the text and the encoding to write it in: of old encodings, the one in which most students are found."""
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         return raw.decode("utf-16", "replace"), "utf-16"
+    if b"\0" in raw[:2]:
+        return raw.decode("utf-16-be" if raw[0] == 0 else "utf-16-le", "replace"), "utf-16"
     try:
         return raw.decode("utf-8-sig"), "utf-8-sig"
     except UnicodeDecodeError:
@@ -172,7 +179,7 @@ def _decoded(raw: bytes, students: set[str]) -> tuple[str, str]:
 
 def _plain(cell: str) -> str:
     """Take away the apostrophe that keeps a spreadsheet from computing."""
-    return cell[1:] if re.match(r"'[=+\-@\t\r]", cell) else cell
+    return cell[1:] if re.match(r"'+[=+\-@\t\r]", cell) else cell
 
 
 def _keys(file: _File, students: set[str]) -> list[Key]:
@@ -219,18 +226,19 @@ def _number(text: str) -> float:
 
 _BY_HAND = """{% extends "page" %}
 {% block title %}Answers to mark by hand{% endblock %}
-{% macro answer(mark, where) %}<section><h4><bdi>{{ mark.student }}</bdi>{% if mark.status == "manual" %}: {{ mark.points|number }} of {{ mark.max_points|number }}{% endif %}</h4>
-<pre>{{ mark.answer }}</pre>{% if where %}<p class="soft">{{ where }}</p>{% endif %}
+{% macro answer(mark, where) %}<section><h3><bdi>{{ mark.student }}</bdi>{% if mark.status == "manual" %}: {{ mark.points|number }} of {{ mark.max_points|number }}{% endif %}</h3>
+<div class="text">{{ mark.answer }}</div>{% if where %}<p class="soft">{{ where }}</p>{% endif %}
 {% if mark.comment %}<p class="comment">{{ mark.comment }}</p>{% endif %}</section>
 {% endmacro %}
 {% block body %}
 <h1>Answers to mark by hand</h1>
 <p>Write points and comments into <code>by-hand.csv</code>, where each answer below has its line, and grade again.</p>
 {% for task in tasks %}
-<h2>{{ task.lesson }}, <code>{{ task.name }}</code>: {{ task.waiting|length }} waiting, {{ task.most|number }} points each</h2>
+<h2>{{ task.lesson }}, <code>{{ task.name }}</code>: {{ task.waiting|length }} waiting, {{ task.most|counted("point") }} each</h2>
 {% if task.text %}
-<pre>{{ task.text.question }}</pre>
-<details open><summary>Model answer and rubric</summary><pre>{{ task.text.solution }}</pre><pre>{{ task.text.rubric or "There is no rubric." }}</pre></details>
+<div class="text">{{ task.text.question }}</div>
+<details open><summary>Model answer and rubric</summary><div class="text">{{ task.text.solution }}</div>
+<div class="text">{{ task.text.rubric or "There is no rubric." }}</div></details>
 {% endif %}
 {% for mark, where in task.waiting %}{{ answer(mark, where) }}{% endfor %}
 {% if task.changed %}<h3>Marked, and changed since</h3>

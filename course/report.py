@@ -30,7 +30,7 @@ SHORT = 30  # an answer of fewer parts is written alike by people who never met
 _STATUS = {
     "not_attempted": "not attempted yet",
     "needs_manual": "waiting for a person",
-    "manual": "marked by a person",
+    "manual": "marked by hand",
     "timeout": "stopped after too long",
     "kernel_died": "ended its own process",
     "missing_file": "nothing was handed in",
@@ -57,9 +57,9 @@ def number(value: float) -> str:
     return f"{value + 0:.4f}".rstrip("0").rstrip(".")
 
 
-def counted(count: int, noun: str) -> str:
+def counted(count: float, noun: str) -> str:
     """Write "1 student", "2 students"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{number(count)} {noun if count == 1 else noun + 's'}"
 
 
 def in_words(mark: Mark) -> str:
@@ -78,7 +78,7 @@ def write(path: Path, content: str | bytes) -> None:
         With what to do about a file that a spreadsheet keeps open.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    half_written = path.with_name(f".half-written-{os.getpid()}")
+    half_written = path.with_name(f".{path.name}.half-written")
     try:
         half_written.write_bytes(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
         os.replace(half_written, path)
@@ -92,7 +92,7 @@ def write(path: Path, content: str | bytes) -> None:
 
 def no_formula(text: str) -> str:
     """Keep a spreadsheet from computing what a student wrote: an apostrophe before = + - @ and tabs."""
-    return "'" + text if text.startswith(tuple("=+-@\t\r")) else text
+    return "'" + text if re.match(r"'*[=+\-@\t\r]", text) else text
 
 
 # ---- Tables -------------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def write_tables(sheets: Sequence[Sheet], folder: Path) -> None:
 def table(rows: Iterable[Sequence[Any]], delimiter: str = ",") -> str:
     """Write rows as CSV: plain numbers, and no text that a spreadsheet takes for a formula."""
     file = io.StringIO()
-    writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+    writer = csv.writer(file, delimiter=delimiter)
     for row in rows:
         writer.writerow([no_formula(cell) if isinstance(cell, str) else number(cell) for cell in row])
     return file.getvalue()
@@ -171,11 +171,12 @@ body { max-width: 60rem; margin: auto; padding: 1rem; font: 1.05rem/1.5 system-u
 h1, h2, h3 { line-height: 1.25; margin: 1.4em 0 .4em } h1 { margin-top: .3em } p, ul { margin: .4em 0 }
 h2 { border-top: 2px solid var(--accent); padding-top: .5em }
 .soft { color: var(--soft) } .comment { border-left: 4px solid var(--accent); padding-left: .7em; white-space: pre-wrap }
+.text { white-space: pre-wrap; background: var(--panel); padding: .6em .8em; margin: .4em 0; unicode-bidi: plaintext }
 pre { white-space: pre-wrap; background: var(--panel); padding: .6em .8em; margin: .4em 0; font: .9rem/1.45 ui-monospace, Consolas,
   monospace; overflow: hidden; unicode-bidi: plaintext }
 details { margin: .3em 0 } details > :not(summary) { margin-left: 1.1em } summary { cursor: pointer }
 table { border-collapse: collapse; width: 100% } td, th { text-align: left; vertical-align: top; padding: .4em .8em .4em 0;
-  border-bottom: 1px solid var(--line) }
+  border-bottom: 1px solid var(--line); overflow-wrap: break-word }
 svg { max-width: 100%; height: auto } svg text { font: 14pt system-ui, sans-serif; fill: var(--ink) } svg rect { fill: var(--accent) }
 @media screen and (max-width: 40rem) { thead { display: none } table, tbody, tr, td { display: block } td { border: 0; padding: .1em 0 }
   tr { border-bottom: 1px solid var(--line); padding: .6em 0; display: block } td[data-is]::before { content: attr(data-is) ": ";
@@ -211,7 +212,7 @@ _FEEDBACK = """{% extends "page" %}
 {% for mark in sheet.marks %}
 <section>
 <h3><code>{{ mark.task }}</code>: {{ "–" if mark.status == "needs_manual" else mark.points|number }} of {{ mark.max_points|number }}, {{ mark|in_words }}</h3>
-{% if mark.reason and mark.reason not in mark.feedback %}<p>{{ mark.reason }}</p>{% endif %}
+{% if mark.reason and mark.reason not in mark.feedback ~ mark|in_words %}<p>{{ mark.reason }}</p>{% endif %}
 {% if mark.feedback %}<pre>{{ mark.feedback }}</pre>{% endif %}
 {% if mark.comment %}<p class="comment">{{ mark.comment }}</p>{% endif %}
 </section>
@@ -304,6 +305,8 @@ def without_names(source: str) -> tuple[str, int] | None:
     False
     """
     try:
+        if len(source) > 20_000:
+            return None
         with warnings.catch_warnings(action="ignore"):
             tree = _Renamer().visit(ast.parse(source))
         return ast.dump(tree), sum(not isinstance(node, ast.expr_context) for node in ast.walk(tree))
@@ -324,7 +327,7 @@ def alike(marks: Sequence[Mark]) -> tuple[list[list[Mark]], list[list[Mark]], in
     groups: dict[tuple[str, int] | None, list[Mark]] = {}
     for mark in tried:
         words = mark.answer.casefold().split()
-        seen = (" ".join(words), len(words)) if mark.kind == "text" else without_names(mark.answer[:20_000])
+        seen = (" ".join(words), len(words)) if mark.kind == "text" else without_names(mark.answer)
         groups.setdefault(seen, []).append(mark)
     unread = len(groups.pop(None, []))
     telling: list[list[Mark]] = []
@@ -342,7 +345,7 @@ _REPORT = """{% extends "page" %}
 {% macro people(marks) %}{% for mark in marks %}<bdi>{{ mark.student }}</bdi>{{ ", " if not loop.last }}{% endfor %}{% endmacro %}
 {% macro listed(title, count, noun) %}{% if count %}<details open><summary>{{ title }}: {{ count|counted(noun) }}</summary><ul>{{ caller() }}</ul></details>
 {% else %}<p>{{ title }}: none.</p>{% endif %}{% endmacro %}
-{% macro groups(found) %}<ul>{% for group in found %}<li>{{ group|length }} students, {{ group[0]|in_words }}: {{ people(group) }}
+{% macro groups(found) %}<ul>{% for group in found %}<li>{{ group|length }} students, {{ group|map("in_words")|unique|join(" or ") }}: {{ people(group) }}
 <details><summary>the answer of <bdi>{{ group[0].student }}</bdi></summary><pre>{{ group[0].answer }}</pre></details></li>{% endfor %}</ul>{% endmacro %}
 {% block body %}
 <h1>Class report</h1>
@@ -368,7 +371,7 @@ or was never handed in, is left out of every mean below. In <code>totals.csv</co
 {% if count %}<text x="{{ 24.5 + 33 * loop.index0 }}" y="{{ 144 - high }}" text-anchor="middle">{{ count }}</text>{% endif %}
 {% endfor %}
 <text x="10" y="172">0 %</text><text x="173" y="172" text-anchor="middle">50 %</text><text x="338" y="172" text-anchor="end">100 %</text>
-<text x="173" y="194" text-anchor="middle">share of the points: students</text>
+<text x="173" y="194" text-anchor="middle">students by share of the points</text>
 </svg>
 {% endif %}
 <table>
@@ -462,7 +465,7 @@ def separation(pairs: Sequence[tuple[float, float]]) -> str:
     middle, half = math.atanh(max(-0.9999, min(r, 0.9999))), 1.96 / math.sqrt(len(pairs) - 3)
     low, high = math.tanh(middle - half), math.tanh(middle + half)
     verdict = "yes" if low > 0 else "the weak earn more: read it again" if high < 0 else "cannot be told in this class"
-    return f"{verdict}: {r:.2f} (95 % interval {low:.2f} to {high:.2f})"
+    return f"{verdict}: {r:.2f} (95 % interval {low:.2f} to {high:.2f})".replace("-", "−")
 
 
 def _lesson(name: str, sheets: Sequence[Sheet]) -> _Lesson:
@@ -511,4 +514,10 @@ def _troubles(sheet: Sheet) -> list[str]:
     """Say what was wrong with a submission: its notes, and every answer that could not be run to its end."""
     bad = [mark for mark in sheet.marks if mark.status in ("timeout", "kernel_died", *_NOT_HANDED_IN)]
     by_words = _grouped(bad, in_words)
-    return [*sheet.notes, *(f"{words} ({', '.join(m.task for m in marks)})" for words, marks in by_words.items())]
+    return [
+        *sheet.notes,
+        *(
+            words if len(marks) == len(sheet.marks) else f"{words} ({', '.join(mark.task for mark in marks)})"
+            for words, marks in by_words.items()
+        ),
+    ]

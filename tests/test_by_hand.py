@@ -5,6 +5,7 @@ import io
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, strategies
 
 from course import by_hand
 from course.marks import Mark, Sheet
@@ -68,7 +69,8 @@ def test_a_mark_is_applied_and_survives(path):
 def test_rows_of_those_who_vanished_and_of_other_lessons_stay(path):
     by_hand.update(path, sheets(text_mark()))
     fill(path, points="1")
-    by_hand.update(path, sheets(text_mark("bo")))
+    with pytest.warns(UserWarning, match="given to nobody"):
+        by_hand.update(path, sheets(text_mark("bo")))
     by_hand.update(path, [])
     assert [(row["student"], row["points"]) for row in rows(path)] == [("anna", "1"), ("bo", "")]
 
@@ -78,6 +80,15 @@ def test_a_row_that_waits_no_longer_goes_unless_somebody_wrote_into_it(path):
     fill(path, comment="ask her")
     by_hand.update(path, sheets(text_mark(status="not_attempted"), text_mark("bo", status="not_attempted")))
     assert [row["student"] for row in rows(path)] == ["anna"]
+
+
+def test_a_mark_that_fits_nobody_is_kept_and_told(path):
+    path.parent.mkdir()
+    path.write_text(f"{HEAD}??,{LESSON},{TASK},2,1,\n??,other,{TASK},2,1,\n", "utf-8")
+    with pytest.warns(UserWarning, match=r"line 2: '\?\?' has no answer to 'prediction'") as told:
+        by_hand.update(path, sheets(text_mark("王芳")))
+    assert len(told) == 1
+    assert [row["student"] for row in rows(path)] == ["??", "??", "王芳"]
 
 
 def test_an_answer_that_changed_keeps_its_mark_and_says_so(path):
@@ -136,13 +147,13 @@ def test_the_file_before_is_kept_when_something_changes(path):
 
 
 @pytest.mark.parametrize("delimiter", list(",;\t"))
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "mac_roman"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "mac_roman"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_any_spreadsheet_may_have_saved_it(delimiter, encoding, end, path):
     class_ = sheets(text_mark("zoë"), text_mark("bo"))
     table = io.StringIO()
     writer = csv.writer(table, delimiter=delimiter, lineterminator=end)
-    writer.writerows([["Points", "my notes", "Task", "student", "lesson", ""], ["1,5", "né", TASK, "zoë", LESSON, ""]])
+    writer.writerows([["Points", "My notes", "Task", "student", "lesson", ""], ["1,5", "né", TASK, "zoë", LESSON, ""]])
     path.parent.mkdir()
     path.write_bytes(table.getvalue().encode(encoding))
     marked = by_hand.update(path, class_)
@@ -151,9 +162,11 @@ def test_any_spreadsheet_may_have_saved_it(delimiter, encoding, end, path):
         ("needs_manual", 0),
     ]
     again = path.read_bytes()
-    assert again.decode("utf-16" if encoding == "utf-16" else "utf-8-sig").splitlines()[0].split(delimiter)[:2] == [
+    assert again.decode("utf-16" if encoding.startswith("utf-16") else "utf-8-sig").splitlines()[0].split(delimiter)[
+        :2
+    ] == [
         "points",
-        "my_notes",
+        "My notes",
     ]
     assert by_hand.update(path, class_) == marked
     assert path.read_bytes() == again
@@ -175,7 +188,7 @@ def test_a_number_that_lost_its_zeros_is_still_the_student(path):
     assert [sheet.points for sheet in both] == [0, 1]
 
 
-@pytest.mark.parametrize("student", ["=anna", "-anna", "an\udce9", " anna", 'a"n;n,a', "a\nb"])
+@pytest.mark.parametrize("student", ["=anna", "'=anna", "-anna", "an\udce9", " anna", 'a"n;n,a', "a\nb"])
 def test_an_odd_name_gets_one_row_and_its_mark(student, path):
     for _ in range(2):
         by_hand.update(path, sheets(text_mark(student, answer="=1+1")))
@@ -183,6 +196,25 @@ def test_an_odd_name_gets_one_row_and_its_mark(student, path):
     assert rows(path)[0]["answer"] == "'=1+1"
     fill(path, points="1")
     assert only_mark(by_hand.update(path, sheets(text_mark(student, answer="=1+1")))).points == 1
+
+
+ANY_TEXT = strategies.text(strategies.characters(exclude_categories=["Cs"]), max_size=30)
+
+
+@given(student=ANY_TEXT.filter(str.strip), answer=ANY_TEXT, comment=ANY_TEXT)
+def test_a_mark_survives_any_text(student, answer, comment, tmp_path_factory):
+    path = tmp_path_factory.mktemp("grades") / "by-hand.csv"
+    class_ = sheets(text_mark(student, answer=answer))
+    by_hand.update(path, class_)
+    fill(path, points="1", comment=comment)
+    marked = by_hand.update(path, class_)
+    assert (only_mark(marked).status, only_mark(marked).points, only_mark(marked).reason) == (
+        "manual",
+        1,
+        "marked by hand",
+    )
+    assert by_hand.update(path, class_) == marked
+    assert len(rows(path)) == 1
 
 
 @pytest.mark.parametrize("points", ["two", "-1", "2.5", "nan", "inf", "1_0", "02. Mai"])
@@ -206,8 +238,10 @@ def test_points_that_are_none_are_refused_and_nothing_is_written(points, known, 
     ("content", "said"),
     [
         (f"{HEAD}anna,{LESSON},{TASK},2,1,\nanna,{LESSON},{TASK},2,2,\n", "line 3: .*'2', and 1 in a line above"),
-        ("student,points\nanna,1\n", "needs the columns student, lesson, task.* it has student, points"),
+        ("student,points\nanna,1\n", "needs the columns student, lesson, task and points.* it has student, points"),
         (f"{HEAD}anna,{LESSON},{TASK},2,1,5,good\n", "line 2: more cells .* decimal comma"),
+        (f"{HEAD}anna,{LESSON},{TASK},2,1,5,\n", "line 2: more cells .* decimal comma"),
+        (f"points,{HEAD}1,anna,{LESSON},{TASK},2,1,\n", "no name twice"),
     ],
 )
 def test_a_table_that_cannot_be_meant_is_refused(content, said, path):
