@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from course.marks import Mark, Sheet
+from course.marks import Mark, Sheet, TextTask
 from course.report import ANSWER_CHANGED, PAGES, in_words, number, table, tidy, write
 
 COLUMNS = (
@@ -27,15 +27,6 @@ _ENCODINGS = ("cp1252", "gb18030", "mac_roman", "latin-1")  # of spreadsheets th
 
 Row = dict[str, str]
 Key = tuple[str, str, str]  # student, lesson, task
-
-
-@dataclass(frozen=True)
-class TextTask:
-    """A question that a person marks."""
-
-    question: str
-    solution: str
-    rubric: str
 
 
 @dataclass
@@ -65,26 +56,7 @@ def update(path: Path, sheets: Sequence[Sheet]) -> list[Sheet]:
     before = [dict(row) for _, row in file.rows]
     keys = _keys(file, {mark.student for mark in marks.values()})
     points = _all_points(path, file, keys, marks)
-
-    rows: dict[Key, Row] = {}  # the row that counts for each answer
-    kept = []
-    for key, (_, row) in sorted(zip(keys, file.rows, strict=True), key=lambda pair: not pair[1][1]["points"]):
-        first = rows.setdefault(key, row) is row
-        if _touched(row) or (first and (key not in marks or marks[key].status == "needs_manual")):
-            kept.append(id(row))
-    written = [row for _, row in file.rows if id(row) in kept]
-    new = [key for key, mark in marks.items() if mark.status == "needs_manual" and key not in rows]
-    for key in sorted(new, key=lambda key: (key[1], key[2], key[0])):
-        most = number(marks[key].max_points).replace(".", "," if file.delimiter == ";" else ".")
-        rows[key] = dict.fromkeys(file.columns, "") | dict(zip(COLUMNS, (*key, most), strict=False))
-        written.append(rows[key])
-    for key, row in rows.items():
-        if key in marks:
-            _compare(row, marks[key])
-    for key, (line, row) in zip(keys, file.rows, strict=True):
-        if row["points"] and key not in marks and key[1] in {sheet.lesson for sheet in sheets}:
-            kept_for = f"{row['student']!r} has no answer to {key[2]!r} of {key[1]}"
-            warnings.warn(f"{path}, line {line}: {kept_for}; the mark is kept, and given to nobody", stacklevel=2)
+    rows, written = _merged(file, keys, marks)
     if written != before or not raw:
         content = table([file.columns, *([row[column] for column in file.columns] for row in written)], file.delimiter)
         if raw:
@@ -96,6 +68,26 @@ def update(path: Path, sheets: Sequence[Sheet]) -> list[Sheet]:
         return _applied(mark, rows[key], points.get(key)) if key in rows else mark
 
     return [replace(sheet, marks=tuple(map(applied, sheet.marks))) for sheet in sheets]
+
+
+def _merged(file: _File, keys: Sequence[Key], marks: Mapping[Key, Mark]) -> tuple[dict[Key, Row], list[Row]]:
+    """Give the row that counts for each answer, and all rows to write: nothing goes that a person wrote into."""
+    rows: dict[Key, Row] = {}
+    for key, (_, row) in sorted(zip(keys, file.rows, strict=True), key=lambda pair: not pair[1][1]["points"]):
+        rows.setdefault(key, row)
+    written = []
+    for key, (_, row) in zip(keys, file.rows, strict=True):
+        still_open = key not in marks or marks[key].status == "needs_manual"
+        if _touched(row) or (still_open and rows[key] is row):
+            written.append(row)
+    new = [key for key, mark in marks.items() if mark.status == "needs_manual" and key not in rows]
+    for key in sorted(new, key=lambda key: (key[1], key[2], key[0])):
+        most = number(marks[key].max_points).replace(".", "," if file.delimiter == ";" else ".")
+        rows[key] = dict.fromkeys(file.columns, "") | dict(zip(COLUMNS, (*key, most), strict=False))
+        written.append(rows[key])
+    for key in rows.keys() & marks.keys():
+        _compare(rows[key], marks[key])
+    return rows, written
 
 
 def _compare(row: Row, mark: Mark) -> None:
@@ -203,6 +195,7 @@ def _keys(file: _File, students: set[str]) -> list[Key]:
 
 def _all_points(path: Path, file: _File, keys: Sequence[Key], marks: Mapping[Key, Mark]) -> dict[Key, float]:
     found: dict[Key, float] = {}
+    lessons = {lesson for _, lesson, _ in marks}
     for key, (line, row) in zip(keys, file.rows, strict=True):
         if row["points"]:
             where = f"{path}, line {line}: {', '.join(key)}"
@@ -213,6 +206,8 @@ def _all_points(path: Path, file: _File, keys: Sequence[Key], marks: Mapping[Key
                 raise ValueError(f"{where}: points are {row['points']!r}, where a number {allowed} is needed")
             if found.setdefault(key, value) != value:
                 raise ValueError(f"{where}: points are {row['points']!r}, and {number(found[key])} in a line above")
+            if key not in marks and key[1] in lessons:
+                warnings.warn(f"{where}: there is no such answer; the mark is kept, and given to nobody", stacklevel=3)
     return found
 
 

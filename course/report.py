@@ -342,7 +342,7 @@ def alike(marks: Sequence[Mark]) -> tuple[list[list[Mark]], list[list[Mark]], in
 
 _REPORT = """{% extends "page" %}
 {% block title %}Class report{% endblock %}
-{% macro people(marks) %}{% for mark in marks %}<bdi>{{ mark.student }}</bdi>{{ ", " if not loop.last }}{% endfor %}{% endmacro %}
+{% macro people(marks) %}{% for mark in marks %}<bdi>{{ mark.student }}</bdi>{{ "; " if not loop.last }}{% endfor %}{% endmacro %}
 {% macro listed(title, count, noun) %}{% if count %}<details open><summary>{{ title }}: {{ count|counted(noun) }}</summary><ul>{{ caller() }}</ul></details>
 {% else %}<p>{{ title }}: none.</p>{% endif %}{% endmacro %}
 {% macro groups(found) %}<ul>{% for group in found %}<li>{{ group|length }} students, {{ group|map("in_words")|unique|join(" or ") }}: {{ people(group) }}
@@ -375,10 +375,10 @@ or was never handed in, is left out of every mean below. In <code>totals.csv</co
 </svg>
 {% endif %}
 <table>
-<thead><tr><th>Task</th><th>Mean share of its points</th><th>Separates strong from weak?</th><th>Answers</th></tr></thead>
+<thead><tr><th>Task</th><th>Mean share</th><th>Separates strong from weak?</th><th>Answers</th></tr></thead>
 <tbody>{% for task in lesson.tasks %}
 <tr><td><code>{{ task.name }}</code></td><td data-is="Mean share of its points">{{ task.difficulty }}</td>
-<td data-is="Separates strong from weak?">{{ task.separation }}</td><td data-is="Answers">{{ task.statuses }}</td></tr>{% endfor %}
+<td data-is="Separates strong from weak">{{ task.separation }}</td><td data-is="Answers">{{ task.statuses }}</td></tr>{% endfor %}
 </tbody></table>
 <h3>The most common mistakes</h3>
 {% for task in lesson.tasks if task.mistakes %}<p><code>{{ task.name }}</code></p>
@@ -473,11 +473,9 @@ def _lesson(name: str, sheets: Sequence[Sheet]) -> _Lesson:
     bars = Counter(min(int(10 * part + 1e-9), 9) for part in shares)
     finding = "Nothing has been handed in and marked."
     if shares:
-        half = sum(part < 0.5 for part in shares)
-        finding = (
-            f"{counted(len(shares), 'student')}, mean {statistics.mean(shares):.0%} of the points, median "
-            f"{statistics.median(shares):.0%}; {half or 'nobody'} below half."
-        ).replace("%", " %")
+        mean, median = _percent(statistics.mean(shares)), _percent(statistics.median(shares))
+        below = sum(part < 0.5 for part in shares) or "nobody"
+        finding = f"{counted(len(shares), 'student')}, mean {mean} of the points, median {median}; {below} below half."
     tasks = _grouped((m for s in sheets if s.lesson == name for m in s.marks), lambda m: m.task)
     everything = _grouped((mark for sheet in sheets for mark in sheet.marks), lambda m: m.student)
     return _Lesson(
@@ -494,13 +492,17 @@ def _task(name: str, marks: list[Mark], everything: dict[str, list[Mark]]) -> _T
         and (rest := share(other for other in everything[mark.student] if other is not mark)) is not None
     ]
     shares = [here for mark in marks if (here := share([mark])) is not None]
-    difficulty = f"{statistics.mean(shares):.0%} (n = {len(shares)})".replace("%", " %") if shares else "not known yet"
+    difficulty = f"{_percent(statistics.mean(shares))} (n\xa0=\xa0{len(shares)})" if shares else "not known yet"
     statuses = Counter(in_words(mark) for mark in marks).most_common()
     mistakes = _grouped((mark for mark in marks if mark.diagnosis), lambda m: m.diagnosis)
     return _Task(
         name, difficulty, separation(pairs), ", ".join(f"{count} {words}" for words, count in statuses),
         sorted(mistakes.items(), key=lambda item: -len(item[1])), *alike(marks),
     )  # fmt: skip
+
+
+def _percent(part: float) -> str:
+    return f"{100 * part:.0f}\xa0%"
 
 
 def _grouped(marks: Iterable[Mark], by: Callable[[Mark], Any]) -> dict[Any, list[Mark]]:
@@ -513,11 +515,8 @@ def _grouped(marks: Iterable[Mark], by: Callable[[Mark], Any]) -> dict[Any, list
 def _troubles(sheet: Sheet) -> list[str]:
     """Say what was wrong with a submission: its notes, and every answer that could not be run to its end."""
     bad = [mark for mark in sheet.marks if mark.status in ("timeout", "kernel_died", *_NOT_HANDED_IN)]
-    by_words = _grouped(bad, in_words)
-    return [
-        *sheet.notes,
-        *(
-            words if len(marks) == len(sheet.marks) else f"{words} ({', '.join(mark.task for mark in marks)})"
-            for words, marks in by_words.items()
-        ),
-    ]
+    troubles = list(sheet.notes)
+    for words, marks in _grouped(bad, in_words).items():
+        everything = len(marks) == len(sheet.marks)
+        troubles.append(words if everything else f"{words} ({', '.join(mark.task for mark in marks)})")
+    return troubles

@@ -222,7 +222,7 @@ def test_the_distribution_states_its_finding_twice(tmp_path):
     class_.append(sheet("absent", mark(status="missing_file")))
     report.write_report(class_, tmp_path)
     html = (tmp_path / "report.html").read_text("utf-8")
-    finding = "11 students, mean 50 % of the points, median 50 %; 5 below half."
+    finding = "11 students, mean 50\xa0% of the points, median 50\xa0%; 5 below half."
     assert f'aria-label="02-soft-targets: {finding}"' in html
     assert f"<p>{finding}</p>" in html
     assert re.findall(r'text-anchor="middle">(\d+)</text>', html) == ["1"] * 9 + ["2"]
@@ -260,7 +260,7 @@ def test_mistakes_are_counted_by_diagnosis_with_the_most_common_first(tmp_path):
     said_by = {"T² is missing": "abc", "the two are swapped": "de", "": "fg"}
     class_ = [sheet(name, mark(diagnosis=said)) for said, names in said_by.items() for name in names]
     said = text_of_report(tmp_path, class_)
-    assert "entropy 3 × T² is missing a, b, c 2 × the two are swapped d, e" in said
+    assert "entropy 3 × T² is missing a; b; c 2 × the two are swapped d; e" in said
 
 
 # ---- The same answers ---------------------------------------------------------------------------------------------
@@ -323,7 +323,7 @@ def test_texts_are_compared_word_for_word():
 
 def test_the_report_names_those_who_share_an_answer_with_care(tmp_path):
     said = text_of_report(tmp_path, [sheet("anna", mark(answer=SOFT)), sheet("bo", mark(answer=RENAMED))])
-    assert "2 students, wrong: anna, bo" in said
+    assert "2 students, wrong: anna; bo" in said
     assert "no proof" in said
 
 
