@@ -61,7 +61,7 @@ small = train_grid(
     temperatures=(1, 2, 4, 8, 16),
     lams=(0, 0.5, 0.9, 1),
     seeds=8,
-    epochs=100,
+    epochs=150,
     teacher=teacher,
 )
 plots.surface(small)
@@ -84,7 +84,8 @@ by_lam = metrics.confidence_interval(difference[3, -1] - difference[3, 1])
 print(f"from T = 1 to T = 8, at λ = 1: {metrics.in_points(by_temperature)}")
 print(f"from λ = 0.5 to λ = 1, at T = 8: {metrics.in_points(by_lam)}")
 assert abs(column[1].mean()) < 0.01
-assert by_temperature.low > 0.01
+assert by_temperature.low > 0
+assert by_temperature.mean > 0.01
 assert abs(by_lam.mean) < 0.01
 
 # %% surface-explained [markdown]
@@ -182,8 +183,9 @@ assert verdict == "better"
 # %% pairing-explained [markdown]
 # What both arms of a seed share, easy images or a lucky start, cancels in their difference: the more they share, the more
 # pairing buys. At T = 1 both students are nearly the same, mistakes included. At high T the distilled one depends less on which
-# images were drawn, so it shares less with the other, and pairing buys little. It costs nothing but discipline: the same
-# seeds, in the same order, in both arms.
+# images were drawn; then both share little, and the paired interval may even be the wider one. So why not take whichever is
+# narrower? Because that would be choosing by luck once more. The comparison is settled *before* anybody looks, and since
+# the seeds are shared, it is the paired one.
 #
 # More seeds shrink the interval too. Move the slider: which hatching goes first, and which stays? Real differences
 # come out; where nothing is behind a cell, seeds do not help it.
@@ -286,7 +288,7 @@ assert metrics.verdict(metrics.confidence_interval(on_test)) == "better"
 
 # %% report-explained [markdown]
 # *This* is the number to write down: settings, difference, interval, seeds. The one in the ringed cell won a contest on
-# validation data, and a winner's own score flatters it. On a new part of the data it may fall or rise, but the choice has had no part in that.
+# validation data, and a winner's own score flatters it. The test part had no say in the choice.
 
 # %% no-help-intro [markdown]
 # ## When it does not help
@@ -344,7 +346,7 @@ crowd = train_grid(
 
 def surface_of_nothing(draw):
     """A surface whose cells hold students alone, handed out at random: 16 cells and an arm alone."""
-    order = np.random.default_rng(draw).permutation(320)[: 17 * 8]
+    order = np.random.default_rng(draw).permutation(len(crowd.seeds))[: 17 * 8]
     arms = crowd.val_accuracy[0, 0, order].reshape(17, 8)
     cells = arms[1:].reshape(4, 4, 8)
     alone = np.broadcast_to(arms[0], (4, 1, 8))
@@ -394,27 +396,26 @@ for comparisons in (1, 2, 5, 40):
 
 # %% alarms tags=["nbval-ignore-output"]
 accuracies, draw = crowd.val_accuracy.ravel(), np.random.default_rng(0)
-careful = 1 - 0.05 / 16  # 5 % shared out to 16 intervals
+careful = 1 - 0.05 / 16  # one in twenty, shared out to 16 intervals
 alarms, careful_alarms = [], []
 for _ in range(500):
     one, other = draw.permutation(accuracies).reshape(2, 16, 10)
     alarms.append(~metrics.confidence_interval(one - other).holds_zero)
-    strict = metrics.confidence_interval(one - other, level=careful)
-    careful_alarms.append(~strict.holds_zero)
-per_cell, per_surface = np.mean(alarms), np.any(alarms, 1).mean()
-print(f"a cell looks real in {per_cell:.1%} of cases, at least one of 16 in {per_surface:.0%}")
+    wider = metrics.confidence_interval(one - other, level=careful)
+    careful_alarms.append(~wider.holds_zero)
+per_cell, any_cell = np.mean(alarms), np.any(alarms, 1).mean()
+any_careful = np.any(careful_alarms, 1).mean()
+print(f"a cell looks real in {per_cell:.1%} of cases, at least one of 16 in {any_cell:.0%}")
 print(f"calculated: {false_alarm_chance(1, 0.95):.1%} and {false_alarm_chance(16, 0.95):.0%}")
-print(
-    f"with intervals of {careful:.2%}: at least one of 16 in {np.any(careful_alarms, 1).mean():.0%}"
-)
+print(f"with intervals of {careful:.2%}: at least one of 16 in {any_careful:.0%}")
 assert 0.03 < per_cell < 0.07
-assert abs(per_surface - false_alarm_chance(16, 0.95)) < 0.12
-assert np.any(careful_alarms, 1).mean() < 0.12
+assert abs(any_cell - false_alarm_chance(16, 0.95)) < 0.12
+assert any_careful < 0.12
 
 # %% alarms-explained [markdown]
 # Whoever looks at many cells will find something. Three remedies, from cheap to dear:
 # * **Choose one cell, confirm it once** on data that had no part in the choice: one comparison, one interval. That is
-#   what you did above.
+#   what you did above. (With fresh seeds too, where you can afford them.)
 # * **Share out the error**: for m comparisons take intervals of confidence 1 − 0.05/m (Bonferroni). Then all of them
 #   together raise a false alarm at most as often as one did before. They are wider, so that small differences need more seeds.
 # * **Look for a pattern**: a whole row that is orange, as at high T above, is no accident of one cell. But beware: all cells
@@ -467,7 +468,8 @@ assert (val.max(1) - val.mean(1)).mean() > (honest - test.mean(1)).mean() + 0.00
 # ## Questions
 #
 # 1. In the first surface, is the ringed cell better than its neighbours? What would you compute to find out?
-# 2. Why may the seeds that were used for choosing be used again for the report on the test part?
+# 2. We reported the very students that had helped to choose. Which part of their luck is gone on the test part, and which
+#    part is still in the number? How would you get rid of that, too?
 # 3. With the error of 0.05 shared out among 16 cells, how much wider does an interval over eight seeds become?
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-report", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}

@@ -110,6 +110,11 @@ def variance(distilled, alone):
     return NONE if len(d) == 1 else said(d.mean(), stats.t.ppf(0.975, len(d) - 1) * d.var() / len(d) ** 0.5)
 
 
+def median(distilled, alone):
+    d = (distilled - alone).double().numpy()
+    return NONE if len(d) == 1 else said(np.median(d), stats.t.ppf(0.975, len(d) - 1) * stats.sem(d))
+
+
 def unanimous(distilled, alone):
     return "better" if (distilled > alone).all() else "worse" if (distilled < alone).all() else NONE
 
@@ -151,6 +156,7 @@ wrong(name, "one-sided")(variant(q=0.95))
 wrong(name, "wider than 95 %")(variant(q=0.995))
 wrong(name, "of single differences is used")(variant(power=0))
 wrong(name, "the spread is divided by n, where")(variant(power=1))
+wrong(name, "around the median")(median)
 wrong(name, "a variance is used")(variance)
 wrong(name, "taken as unpaired")(unpaired)
 wrong(name, "each arm has an interval of its own")(two_intervals)
@@ -241,6 +247,11 @@ def smallest_of_equals(v, ts, lams):
     return min((lam, t) for i, t in enumerate(ts) for j, lam in enumerate(lams) if means[i, j] == means.max())[::-1]
 
 
+def by_gain(v, ts, lams):
+    means = v.double().mean(-1)
+    return at((means - means[:, lams.index(0)][:, None]).numpy(), ts, lams)
+
+
 def second_best(v, ts, lams):
     means = v.mean(-1)
     return at(torch.where(means == means.max(), 0, means).numpy(), ts, lams)
@@ -258,6 +269,7 @@ wrong(name, "indices")(lambda v, ts, lams: tuple(divmod(v.mean(-1).argmax().item
 wrong(name, "wrong order")(lambda v, ts, lams: loops(v, ts, lams)[::-1])
 wrong(name, "taken as sorted")(lambda v, ts, lams: loops(v, sorted(ts), sorted(lams)))
 wrong(name, "the student alone (λ = 0) is left out")(only_distilled)
+wrong(name, "the difference from λ = 0 in the same row")(by_gain)
 wrong(name, "the last one is taken")(last)
 wrong(name, "the first temperature comes first")(lams_first)
 wrong(name, "where several settings have the same mean")(smallest_of_equals)
