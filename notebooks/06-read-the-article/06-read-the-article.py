@@ -16,7 +16,8 @@
 #
 # **You need**: lessons 02, 03 and 04. **Time**: about 75 minutes.
 #
-# Under each function that you write, a check says what is wrong. `checks.hint("weight_penalty")` gives one hint at a time.
+# Under each function that you write, a check says what is wrong. `checks.hint("weight_penalty")` gives one hint at a
+# time.
 
 # %% nbgrader={"grade": false, "grade_id": "set-up", "locked": true, "schema_version": 3, "solution": false, "task": false}
 import math
@@ -34,21 +35,22 @@ torch.set_num_threads(1)  # networks as small as ours do not gain from more
 # %% article [markdown]
 # ## A text, and eight doubts
 #
-# This course grew from an article, 《深入理解模型蒸馏:从理论到实践》. It explains distillation in words, in three formulas and in a listing of
-# PyTorch code. Much of it is right, and it is pleasant to read. We now read it as a reviewer does: **what would I see if
-# this were so, and what do I see?** Eight doubts follow, each with an experiment that you could not argue with.
+# This course grew from an article, 《深入理解模型蒸馏:从理论到实践》. It explains distillation in words, in three formulas and in a
+# listing of PyTorch code. Much of it is right, and it is pleasant to read. We now read it as a reviewer does: **what
+# would I see if this were so, and what do I see?** Eight doubts follow, each with an experiment that you could not
+# argue with.
 #
-# Its listing, told in words: (1) a teacher is put in train mode and trained with SGD, learning rate 0.01, and cross entropy on
-# the labels. (2) A student is trained likewise; a log-softmax of the *student's* outputs, which the listing calls the soft
-# target, goes into the cross entropy together with the labels.
+# Its listing, told in words: (1) a teacher is put in train mode and trained with SGD, learning rate 0.01, and cross
+# entropy on the labels. (2) A student is trained likewise; a log-softmax of the *student's* outputs, which the listing
+# calls the soft target, goes into the cross entropy together with the labels.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "prediction", "locked": false, "points": 1, "schema_version": 3, "solution": true, "task": false}
 # **Your prediction**: we run this listing three times, from the same first weights: with a good teacher, with one that
 # learned only wrong labels, and with none at all. How will the three students differ? Give your reason.
 #
 # <!-- BEGIN SOLUTION -->
-# Not at all, to the last bit. Step (2) as told uses the student's outputs and the labels; nothing that the teacher computes
-# appears in it, so nothing about the teacher can change the student.
+# Not at all, to the last bit. Step (2) as told uses the student's outputs and the labels; nothing that the teacher
+# computes appears in it, so nothing about the teacher can change the student.
 #
 # Rubric:
 # * 1 point: any prediction with a reason, right or wrong
@@ -57,13 +59,18 @@ torch.set_num_threads(1)  # networks as small as ours do not gain from more
 # %% difference-task [markdown]
 # ## An instrument first
 #
-# To say "the same to the bit" we need a number that is exactly 0 then, and only then. Both networks have the same layers.
-# Take the largest absolute difference between corresponding numbers, over *all* parameters: weights and biases of every layer.
+# To say "the same to the bit" we need a number that is exactly 0 then, and only then. Both networks have the same
+# layers. Take the largest absolute difference between corresponding numbers, over *all* parameters: weights and biases
+# of every layer.
 
 
 # %% nbgrader={"grade": false, "grade_id": "largest-weight-difference", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def largest_weight_difference(first, second):
-    """Largest |difference| over all parameters of two modules of one architecture, as a Python float."""
+    """The largest absolute difference between two modules of one architecture: a Python float.
+
+    All parameters count, weights and biases of every layer. It is exactly 0.0 where all of them are the same,
+    and is not rounded: a difference of a millionth shows. Both modules stay as they are.
+    """
     ### BEGIN SOLUTION
     pairs = zip(first.parameters(), second.parameters(), strict=True)
     return max((one - other).abs().max().item() for one, other in pairs)
@@ -88,14 +95,17 @@ for dtype in (torch.float32, torch.float64):
         assert isinstance(same, float)
         assert same == 0
         assert all(isinstance(answer, float) and abs(answer - 0.75) < 1e-5 for answer in answers)
+other.load_state_dict(one.state_dict())
+other[2].bias.data[1] += 2e-6
+assert 1e-6 < largest_weight_difference(one, other) < 4e-6
 ### END HIDDEN TESTS
 
 # %% loop-intro [markdown]
 # ## 1. Does the teacher enter?
 #
-# Told in words, both of its loops do the same: only the log-softmax is new in the second. So we write one loop, and run it
-# twice. (Ours draws its batches from a generator of its own. With the global one, training a teacher first would shift the
-# student's random numbers: a difference indeed, but not one that was *learned* from the teacher.)
+# Told in words, both of its loops do the same: only the log-softmax is new in the second. So we write one loop, and run
+# it twice. (Ours draws its batches from a generator of its own. With the global one, training a teacher first would
+# shift the student's random numbers: a difference indeed, but not one that was *learned* from the teacher.)
 
 
 # %% loop
@@ -146,15 +156,15 @@ print(f"the teachers themselves: {teachers_apart:.2f}")
 assert teachers_apart > 0.1, "the instrument can show more than 0"
 
 # %% never-enters-explained [markdown]
-# A teacher that is always wrong, or none: the student is the same one. What the listing trains is a small network on labels.
-# There is nothing bad in that, except its name. The last line is a *control*: an instrument that shows 0 must also be seen
-# to show something else.
+# A teacher that is always wrong, or none: the student is the same one. What the listing trains is a small network on
+# labels. There is nothing bad in that, except its name. The last line is a *control*: an instrument that shows 0 must
+# also be seen to show something else.
 
 # %% idempotent-intro [markdown]
 # ## 2. Is the second log-softmax a fault?
 #
-# `F.cross_entropy` applies a log-softmax itself, so here it is applied twice. **Predict**: is the loss larger, smaller, or
-# the same? And what if somebody writes `softmax` instead?
+# `F.cross_entropy` applies a log-softmax itself, so here it is applied twice. **Predict**: is the loss larger, smaller,
+# or the same? And what if somebody writes `softmax` instead?
 
 # %% idempotent
 generator = torch.Generator().manual_seed(0)
@@ -175,16 +185,18 @@ print(f"trained with and without it: weights differ by at most {apart:.0e}")
 assert apart < 1e-3
 
 # %% idempotent-explained [markdown]
-# Log-probabilities are logits of a special kind: the exponentials of each row sum to 1 already, so a second log-softmax subtracts
-# log 1 = 0. Function and gradient stay. It is **harmless in value, and wrong in intent**: it is called a soft target, and is
-# neither soft (no temperature) nor a target (it is the student's own opinion). With `softmax` it would be a real fault: no
-# student, however good, could get its loss below a floor, and it would hardly be told what it does wrong.
+# Log-probabilities are logits of a special kind: the exponentials of each row sum to 1 already, so a second log-softmax
+# subtracts log 1 = 0. Function and gradient stay. It is **harmless in value, and wrong in intent**: it is called a soft
+# target, and is neither soft (no temperature) nor a target (it is the student's own opinion). With `softmax` it would
+# be a real fault: no student, however good, could get its loss below a floor, and it would hardly be told what it does
+# wrong.
 
 # %% printed-soft-intro [markdown]
 # ## 3. What does the printed formula for soft targets give?
 #
 # The article defines $P_{soft}(y|x)$ as $\exp(T(x))$ divided by $\sum_{j=1}^{C} \exp(T(x))$, where T(x) stands for the
-# *teacher's output* and $C$ is the number of classes. **Predict**: what does this give for an image of a 3? Look for the $j$.
+# *teacher's output* and $C$ is the number of classes. **Predict**: what does this give for an image of a 3? Look for
+# the $j$.
 
 
 # %% printed-soft tags=["nbval-ignore-output"]
@@ -211,31 +223,34 @@ print(f"entropy of what is printed: {metrics.entropy(printed).mean():.4f} = log 
 
 # %% printed-soft-explained [markdown]
 # Every class of every image gets one part in C: such a target says nothing, and a student that matched it would know
-# nothing. With the class index, $\exp(z_y) / \sum_j \exp(z_j)$, it is a softmax. That is surely what was meant, and still only half of
-# the repair: at T = 1 a sure teacher's soft targets are nearly its hard labels. The temperature is missing in the formula
-# *and* in the listing, and the letter T is taken: it stands for the teacher.
+# nothing. With the class index, $\exp(z_y) / \sum_j \exp(z_j)$, it is a softmax. That is surely what was meant, and
+# still only half of the repair: at T = 1 a sure teacher's soft targets are nearly its hard labels. The temperature is
+# missing in the formula *and* in the listing, and the letter T is taken: it stands for the teacher.
 
 # %% gradient-task [markdown]
 # ## 4. Can the printed loss teach a student?
 #
-# $L_{ce} = -\sum_n \sum_c y_{n,c} \log P_{soft}(c \mid x_n)$: the labels are compared with the **teacher's** soft targets. We
-# measure what it tells the student, against the repaired loss, in which the student is compared with the teacher. With
-# $p_t$ and $p_s$ for the softmax of teacher and student at T = 1, and means over the batch, the two are
+# $L_{ce} = -\sum_n \sum_c y_{n,c} \log P_{soft}(c \mid x_n)$: the labels are compared with the **teacher's** soft
+# targets. We measure what it tells the student, against the repaired loss, in which the student is compared with the
+# teacher. With $p_t$ and $p_s$ for the softmax of teacher and student at T = 1, and means over the batch, the two are
 #
 # $$L_{printed} = -\log p_t(y), \qquad L_{repaired} = -\sum_c p_t(c)\, \log p_s(c).$$
 #
-# Write a function that returns, for each of them and in this order, the length (Euclidean norm) of the gradient with respect
-# to **all** the student's parameters taken together as one long vector. In $L_{repaired}$ the soft targets are constants. Where a loss does not depend on
-# the student, its gradient is 0.
+# Write a function that returns, for each of them and in this order, the length (Euclidean norm) of the gradient with
+# respect to **all** the student's parameters taken together as one long vector. In $L_{repaired}$ the soft targets are
+# constants. Where a loss does not depend on the student, its gradient is 0.
 #
-# `student` and `teacher` are two modules that share nothing and map `x` (batch, ...) to logits (batch, classes); `labels` are class indices (batch,). Both
-# are asked in eval mode. Afterwards **both are as they were before**: weights, statistics, train or eval mode, and
-# whatever lay in `.grad` of their parameters.
+# An instrument must not change what it measures: afterwards **both networks are as they were before**.
 
 
 # %% nbgrader={"grade": false, "grade_id": "gradient-norms", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def gradient_norms(student, teacher, x, labels):
-    """The student's gradient norm for the printed and for the repaired loss: two Python floats."""
+    """How long the student's gradient is for the printed and for the repaired loss: two Python floats.
+
+    student, teacher: two modules without common layers, from x (batch, ...) to logits (batch, classes), each
+    in train or eval mode; both are run in eval mode. labels: class indices (batch,). Afterwards both are as
+    before: weights, statistics and mode; and no gradient is left in the .grad of their parameters.
+    """
     ### BEGIN SOLUTION
     modes = student.training, teacher.training
     student_z, teacher_z = student.eval()(x), teacher.eval()(x)
@@ -254,7 +269,7 @@ def gradient_norms(student, teacher, x, labels):
 # %% nbgrader={"grade": true, "grade_id": "check-gradient-norms", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 checks.check(gradient_norms)
 ### BEGIN HIDDEN TESTS
-for batch, dtype in ((8, torch.float32), (1, torch.float64)):
+for batch, dtype, mode in ((8, torch.float32, True), (1, torch.float64, False)):
     parts = (
         (nn.Linear(5, 9), nn.BatchNorm1d(9), nn.ReLU(), nn.Dropout(0.5), nn.Linear(9, 3))
         for _ in range(2)
@@ -263,9 +278,7 @@ for batch, dtype in ((8, torch.float32), (1, torch.float64)):
     x, y = torch.randn(batch, 5, dtype=dtype), torch.randint(3, (batch,))
     loss = -(other.eval()(x).softmax(-1).detach() * one.eval()(x).log_softmax(-1)).sum() / batch
     flat = torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(one.parameters()))])
-    for parameter in (*one.parameters(), *other.parameters()):
-        parameter.grad = torch.full_like(parameter, 0.5)
-    one.train()
+    one.train(mode), other.train(not mode)
     before = {k: v.clone() for network in (one, other) for k, v in network.state_dict().items()}
     with checks.without_toolkit("gradient_norms"):
         answer = gradient_norms(one, other, x, y)
@@ -274,16 +287,17 @@ for batch, dtype in ((8, torch.float32), (1, torch.float64)):
     assert all(isinstance(norm, (float, int)) for norm in answer)
     assert abs(answer[0]) < 1e-6
     assert abs(answer[1] - flat.norm().item()) < 1e-3 * flat.norm().item() + 1e-5
-    assert one.training
-    assert not other.training
-    assert all((p.grad == 0.5).all() for network in (one, other) for p in network.parameters())
+    assert all(module.training is mode for module in one.modules())
+    assert all(module.training is not mode for module in other.modules())
+    left = [p.grad for network in (one, other) for p in network.parameters()]
+    assert not any(gradient is not None and gradient.any() for gradient in left)
     after = {k: v for network in (one, other) for k, v in network.state_dict().items()}
     assert all(torch.equal(after[key], before[key]) for key in before)
 ### END HIDDEN TESTS
 
 # %% gradient-real-intro [markdown]
-# Now with a real teacher. The second number needs no luck to be large; for the first we add a control again: the same loss,
-# and its gradient for the *teacher*.
+# Now with a real teacher. For the first number, which should be 0, we add a control again: the same loss, and its gradient
+# for the *teacher*. Then we train with both losses and look at how far the student comes.
 
 # %% gradient-real tags=["nbval-ignore-output"]
 student = models.build("mlp-32", digits, seed=0)
@@ -297,25 +311,48 @@ print(f"into the teacher: printed loss {control:.1e}")
 assert printed == 0 < control
 assert repaired > 0.1
 
+
+# %% gradient-training tags=["nbval-ignore-output"]
+def moved_by(loss, updates=20):
+    """Train a copy of the student by a loss; how far has it come from its first weights?"""
+    network = models.build("mlp-32", digits, seed=0)
+    sgd = torch.optim.SGD(network.parameters(), lr=0.1)
+    for _ in range(updates):
+        sgd.zero_grad()
+        loss(network(batch[0]), teacher.model(batch[0])).backward()
+        sgd.step()
+    teacher.model.zero_grad()  # the printed loss has left its gradients there
+    return largest_weight_difference(network, student)
+
+
+by_printed = moved_by(lambda z_s, z_t: F.cross_entropy(z_t, batch[1]))
+by_repaired = moved_by(lambda z_s, z_t: F.cross_entropy(z_s, z_t.softmax(-1).detach()))
+print(f"the student has moved: printed loss {by_printed}, repaired loss {by_repaired:.2f}")
+assert by_printed == 0 < by_repaired
+
 # %% gradient-explained [markdown]
-# The printed loss asks how good the *teacher* is. A student can neither raise nor lower it: its gradient is exactly 0, not small, and whatever the
-# optimizer and however many the epochs, the student keeps its first weights. Formula and listing fail in two different ways, by
-# the way: the formula leaves out the student, the listing leaves out the teacher.
+# The printed loss asks how good the *teacher* is. A student can neither raise nor lower it: its gradient is exactly 0,
+# not small, and it keeps its first weights. Formula and listing fail in two different ways, by the way: the formula
+# leaves out the student, the listing leaves out the teacher.
 
 # %% penalty-task [markdown]
 # ## 5. What does the printed λ weigh?
 #
-# $L_{total} = L_{ce} + \lambda L_f$, where $L_f$ is called a constraint on the model's complexity, such as L1 or L2. Write $L_f$:
-# the sum of |w| for `"l1"`, of w² for `"l2"`. It counts *weights*, which means here: parameters of two **or more** dimensions.
-# Biases and norm layers have one dimension, and do not count.
+# $L_{total} = L_{ce} + \lambda L_f$, where $L_f$ is called a constraint on the model's complexity, such as L1 or L2.
+# Write $L_f$: the sum of |w| for `"l1"`, of w² for `"l2"`. It counts *weights*, which means here: parameters of two
+# **or more** dimensions. Biases and norm layers have one dimension, and do not count.
 #
-# `parameters` is a list of floating-point tensors of any shapes, as `list(model.parameters())` gives; `norm` is `"l1"` or `"l2"`. The result is one number, a tensor
-# of shape (), differentiable in the weights. In a list without any weights it is 0 (then a plain number is fine too).
+# A training loop would add your result to a loss and send both backward, so it must be differentiable in the weights.
 
 
 # %% nbgrader={"grade": false, "grade_id": "weight-penalty", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def weight_penalty(parameters, norm):
-    """Σ|w| ("l1") or Σw² ("l2") over the tensors of two or more dimensions in a list; shape ()."""
+    """Σ|w| (norm "l1") or Σw² (norm "l2") over the weights in a list of parameters: a tensor of shape ().
+
+    parameters: a list of float tensors of any shapes, as list(model.parameters()) gives; those of fewer than two
+    dimensions do not count. Differentiable in the weights. Without any weights, also in an empty list, it is 0
+    (then a plain number is fine too). The tensors stay as they are.
+    """
     ### BEGIN SOLUTION
     weights = [parameter for parameter in parameters if parameter.ndim >= 2]
     return sum(w.abs().sum() if norm == "l1" else w.square().sum() for w in weights)
@@ -345,7 +382,7 @@ for dtype in (torch.float32, torch.float64):
 ### END HIDDEN TESTS
 
 # %% penalty-experiment-intro [markdown]
-# Some call the whole formula a *distillation loss*. If its λ were the weight of distillation, then turning it up should
+# The text calls the whole a *distillation loss*. If its λ were the weight of distillation, then turning it up should
 # bring student and teacher together. **Predict** what happens to the student's weights, and to its distance from the
 # teacher (the divergence of lesson 03), when $\lambda_f$ grows, and when the λ of lesson 03 does.
 
@@ -375,14 +412,14 @@ assert distances[0] < distances[1] < distances[2], "λ_f takes it further away"
 
 # %% penalty-explained [markdown]
 # $\lambda_f$ shrinks weights, and here takes the student even further from its teacher, whose sure opinions need large
-# weights; the teacher itself does not occur in $L_f$ at all. A penalty is a good thing to have, and this toolkit
-# has it. But in this formula nothing weighs the labels against the teacher: the weight that the text needs is not there.
+# weights; the teacher itself does not occur in $L_f$ at all. A penalty is a good thing to have, and this toolkit has
+# it. But in this formula nothing weighs the labels against the teacher: the weight that the text needs is not there.
 
 # %% mode-intro [markdown]
 # ## 6. In which state is the teacher when it speaks?
 #
-# The listing puts its teacher in train mode and never in eval mode, and nothing in it switches autograd off. **Predict** what
-# that does to a teacher with dropout and batch norm that is merely *asked*. Name three things.
+# The listing puts its teacher in train mode and never in eval mode, and nothing in it switches autograd off.
+# **Predict** what that does to a teacher with dropout and batch norm that is merely *asked*. Name three things.
 
 # %% mode tags=["nbval-ignore-output"]
 with torch.random.fork_rng(devices=[]):  # these layers and dropout draw from the global generator
@@ -408,19 +445,20 @@ assert torch.equal(*calm)
 assert not calm[0].requires_grad, "in eval mode, without a graph: none of it"
 
 # %% mode-explained [markdown]
-# For a teacher without such layers, like the one of this lesson, the mode changes nothing: a fault can be there for years
-# and wait for the first person who adds a dropout. What it costs then, we measure below.
+# For a teacher without such layers, like the one of this lesson, the mode changes nothing: a fault can be there for
+# years and wait for the first person who adds a dropout. What it costs then, we measure below.
 
 # %% words-intro [markdown]
 # ## 7. "Model" or "knowledge" distillation?
 #
-# The article separates two methods: *model distillation* (模型蒸馏) uses what the teacher puts out, *knowledge distillation* (知识蒸馏) its
-# parameters or structure. Two facts can be looked up. Hinton, Vinyals and Dean (2015) called their paper *Distilling the Knowledge in a
-# Neural Network*; it uses outputs alone. Romero and colleagues (2015, *FitNets*) use what happens inside. In the field both
-# are *knowledge distillation*, and the kinds are called **response-based** and **feature-based** (Gou and colleagues 2021).
+# The article separates two methods: *model distillation* (模型蒸馏) uses what the teacher puts out, *knowledge
+# distillation* (知识蒸馏) its parameters or structure. Two facts can be looked up. Hinton, Vinyals and Dean (2015) called
+# their paper *Distilling the Knowledge in a Neural Network*; of the teacher it uses the outputs alone. Romero and
+# colleagues (2015, *FitNets*) use what happens inside. In the field both are *knowledge distillation*, and the kinds are
+# called **response-based** and **feature-based** (Gou and colleagues 2021).
 #
-# The distinction is real, even if its names are not. **Predict**: we shuffle a teacher's channels so that it computes the very same function in
-# another order inside. Which kind of student notices?
+# The distinction is real, even if its names are not. **Predict**: we shuffle a teacher's channels so that it computes
+# the very same function in another order inside. Which kind of student notices?
 
 # %% words tags=["nbval-ignore-output"]
 twin = models.build(teacher.name, digits)
@@ -448,16 +486,17 @@ print(f"inside, the teacher has {tuple(teacher_shape)} numbers, the student {tup
 assert teacher_shape != student_shape
 
 # %% words-explained [markdown]
-# A response-based student cannot tell the twins apart: it needs outputs only, so a file with logits or a model behind
-# a web address will do as a teacher. A feature-based one is taught something else by each twin, needs to look inside, and needs a learned map
-# between layers of different shapes (FitNets' *regressor*). By the article's own definition Hinton's method would
-# be "model" distillation, though *knowledge* stands in its title.
+# A response-based student cannot tell the twins apart: it needs outputs only, so a file with logits or a model behind a
+# web address will do as a teacher. A feature-based one is taught something else by each twin, needs to look inside, and
+# needs a learned map between layers of different shapes (FitNets' *regressor*). By the article's own definition
+# Hinton's method would be "model" distillation, though *knowledge* stands in its title.
 
 # %% sums-intro [markdown]
 # ## 8. Sum or mean?
 #
-# $L_{ce}$ is printed as a sum over all N examples. Take a batch, and the same batch with every example in it four times: there is nothing new in
-# it. **Predict** what happens to the gradient of the sum, to that of the mean, and to the balance with $\lambda_f L_f$.
+# $L_{ce}$ is printed as a sum over all N examples. Take a batch, and the same batch with every example in it four
+# times: there is nothing new in it. **Predict** what happens to the gradient of the sum, to that of the mean, and to
+# the balance with $\lambda_f L_f$.
 
 # %% sums tags=["nbval-ignore-output"]
 weights = [parameter for parameter in student.parameters() if parameter.ndim >= 2]
@@ -483,9 +522,10 @@ assert math.isclose(lengths["sum", 4], 4 * lengths["sum", 1], rel_tol=1e-3)
 assert math.isclose(lengths["mean", 4], lengths["mean", 1], rel_tol=1e-3)
 
 # %% sums-explained [markdown]
-# With a sum, a batch four times as large takes steps four times as long, so that learning rate, $\lambda_f$ and batch size are
-# tied together: who changes one has to change the others. (The listing, unlike the formula, averages: that is what `CrossEntropyLoss` does
-# unless told otherwise.) What does that mean for training? The article's SGD, and AdamW, with the mean and with the sum:
+# With a sum, a batch four times as large takes steps four times as long, so that learning rate, $\lambda_f$ and batch
+# size are tied together: who changes one has to change the others. (The listing, unlike the formula, averages: that is
+# what `CrossEntropyLoss` does unless told otherwise.) What does that mean for training? The article's SGD, and AdamW,
+# with the mean and with the sum:
 
 
 # %% sums-training
@@ -520,24 +560,23 @@ assert by_setting["SGD", "sum", 64].min() > 0.9, "64 times the step is what this
 assert by_setting["SGD", "sum", 256].mean() < 0.5, "256 times is too much"
 for size in (64, 256):
     apart = by_setting["AdamW", "sum", size] - by_setting["AdamW", "mean", size]
-    print(
-        f"AdamW, batches of {size}: sum minus mean {metrics.in_points(interval := metrics.confidence_interval(apart.numpy()))}"
-    )
+    interval = metrics.confidence_interval(apart.numpy())
+    print(f"AdamW, batches of {size}, sum minus mean: {metrics.in_points(interval)}")
     assert abs(interval.mean) < 0.02
 
 # %% sums-measured-explained [markdown]
-# With SGD the printed sum *works* for one batch size, better than the mean, and destroys the student at another: with the
-# learning rate 0.01 the mean is too slow, 64 times that is about right, and 256 times too much. AdamW divides by the size of past
-# gradients, so it hides the factor: as long as there is one term only. The balance of two terms, which you saw above,
-# it cannot hide.
+# With SGD the printed sum *works* for one batch size, better than the mean, and destroys the student at another: with
+# the learning rate 0.01 the mean is too slow, 64 times that is about right, and 256 times too much. AdamW divides by
+# the size of past gradients, so it hides the factor: as long as there is one term only. The balance of two terms, which
+# you saw above, it cannot hide.
 
 # %% repair-intro [markdown]
 # ## The repair, step by step
 #
-# All repairs together make a distillation. Which of them *matters*? Now the labels are bad: four out of ten are wrong, while
-# the teacher was trained on right ones (so it knows more than the student is told: that must be said of any such gain). We
-# put a dropout in front of it, to have something that the mode can spoil. AdamW trains every student, so that a loss is not
-# called better only because its gradient is longer.
+# All repairs together make a distillation. Which of them *matters*? Now the labels are bad: four out of ten are wrong,
+# while the teacher was trained on right ones (so it knows more than the student is told: that must be said of any such
+# gain). We put a dropout in front of it, to have something that the mode can spoil: a rough one, with which the teacher
+# was not trained. AdamW trains every student, so that a loss is not called better only because its gradient is longer.
 
 
 # %% train
@@ -610,6 +649,9 @@ assert abs(changes["λ on the soft part"].mean) < 0.02
 whole = metrics.confidence_interval(last["λ on the soft part"] - last["as printed"])
 print(f"all repairs together: {metrics.in_points(whole)}, {metrics.verdict(whole)}")
 assert whole.low > 0.02
+warmth = metrics.confidence_interval(last["λ on the soft part"] - last["eval mode"])
+print(f"of these, T, T² and λ together: {metrics.in_points(warmth)}, {metrics.verdict(warmth)}")
+assert -0.005 < warmth.mean < whole.mean / 2
 
 # %% curves tags=["nbval-ignore-output"]
 shown = {
@@ -621,11 +663,13 @@ curves = {curve: torch.tensor(histories[name]).numpy() for name, curve in shown.
 plots.accuracy_curves(curves, teacher=teacher.val_accuracy, title="Four of ten labels are wrong")
 
 # %% measured-explained [markdown]
-# "As printed" is the student alone, in another spelling. A teacher in the loss is worth little while it runs in train mode; in
-# eval mode it repairs most of what the wrong labels did. A **temperature alone does harm**: it makes the soft part weak, by about T²,
-# so that the wrong labels win again; with T² the gain returns. The last step only moves the balance a little
-# further towards the teacher: small, and whether your line calls it measurable hangs on a few images. And the log-softmax, the most
-# visible oddity of the listing, is worth nothing at all. *What looks wrong and what is wrong are two questions.*
+# "As printed" is the student alone, in another spelling. A teacher in the loss is worth little while it runs in train
+# mode; in eval mode it repairs most of what the wrong labels did. A **temperature alone does harm**: it makes the soft
+# part weak, by about T², so that the wrong labels win again; with T² the gain returns. The last step only moves the
+# balance a little further towards the teacher: small, and whether your line calls it measurable hangs on a few images.
+# Temperature, T² and λ *together* add little to a teacher that is merely asked properly: on these data most of the gain
+# is the teacher's opinion as such, not the finer things that a temperature shows. And the log-softmax, the most visible
+# oddity of the listing, is worth nothing at all. *What looks wrong and what is wrong are two questions.*
 
 # %% clean-intro [markdown]
 # ## Does the repaired loop always win?
@@ -640,13 +684,15 @@ print(f"all labels right: {metrics.in_points(difference)}, {metrics.verdict(diff
 assert abs(difference.mean) < 0.015, "no gain to speak of"
 
 # %% clean-explained [markdown]
-# Where labels say all there is to say, the article's loop loses next to nothing by ignoring its teacher. That may be how such a
-# listing survives: somebody ran it, the accuracy was good, and nobody asked what it would have been *without* a teacher.
+# Where labels say all there is to say, the article's loop loses next to nothing by ignoring its teacher. That may be
+# how such a listing survives: somebody ran it, the accuracy was good, and nobody asked what it would have been
+# *without* a teacher.
 
 # %% test-intro [markdown]
 # ## At the end, the test part
 #
-# The repaired loop was compared on validation data. The test part is looked at once, for what is printed and what is repaired.
+# The repaired loop was compared on validation data. The test part is looked at once, for what is printed and what is
+# repaired.
 
 
 # %% test tags=["nbval-ignore-output"]
@@ -664,30 +710,37 @@ assert gain.low > 0
 # ## What could go wrong
 #
 # * **No control**: a gradient of 0 may also mean that `.grad` was never filled. Show that the instrument can deflect.
-# * **A fair-looking comparison**: a longer gradient under SGD is a larger learning rate. Is it the idea that helped, or the step?
-# * **Stopping at the visible fault**: who removes the double log-softmax and leaves the rest has a cleaner loop that still ignores its teacher.
+# * **A fair-looking comparison**: a longer gradient under SGD is a larger learning rate. Is it the idea that helped, or
+#   the step?
+# * **Stopping at the visible fault**: who removes the double log-softmax and leaves the rest has a cleaner loop that
+#   still ignores its teacher.
 # * **Repairing all at once**: then nobody knows that one of the steps does harm by itself.
-# * **Reading unkindly**: a formula without its index is most likely a slip. Say what was meant, then test what is printed.
+# * **Reading unkindly**: a formula without its index is most likely a slip. Say what was meant, then test what is
+#   printed.
 
 # %% questions [markdown]
 # ## Questions
 #
-# 1. The article promises that a student keeps its teacher's accuracy, and that it is easier to interpret. How would you test each?
+# 1. The article promises that a student keeps its teacher's accuracy, and that it is easier to interpret. How would you
+#   test each?
 # 2. The temperature hurt, since T² was missing. Which λ would have made up for that in the last step's loss?
-# 3. The listing's teacher and student loops are the same. Which single line, changed, would make the second one a distillation?
+# 3. The listing's teacher and student loops are the same. Which single line, changed, would make the second one a
+#   distillation?
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-review", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
-# **To hand in**: write the review that you would send to the article's author, in at most six sentences: the one fault that matters most, how
-# anybody can see it in a minute, and one oddity that you would *not* insist on, with your reason.
+# **To hand in**: write the review that you would send to the article's author, in at most six sentences: the one fault
+# that matters most, how anybody can see it in a minute, and one oddity that you would *not* insist on, with your
+# reason.
 #
 # <!-- BEGIN SOLUTION -->
-# The student loop never uses the teacher, so what is shown is ordinary training on labels. To see it, run the listing twice from one seed, with your
-# teacher and with an untrained one: both students have the same weights, to the bit. In the formula it is the other way round: the cross entropy
-# holds the teacher only, and its gradient for the student is zero. Comparing the student's log-probabilities with the teacher's soft targets, both
-# at a temperature and times T², repairs both. I would not insist on the second log-softmax: it is idempotent, so it changes
-# neither loss nor gradient.
+# The student loop never uses the teacher, so what is shown is ordinary training on labels. To see it, run the listing
+# twice from one seed, with your teacher and with an untrained one: both students have the same weights, to the bit. In
+# the formula it is the other way round: the cross entropy holds the teacher only, and its gradient for the student is
+# zero. Comparing the student's log-probabilities with the teacher's soft targets, both at a temperature and times T²,
+# repairs both. I would not insist on the second log-softmax: it is idempotent, so it changes neither loss nor gradient.
 #
 # Rubric:
 # * 1 point: names a fault that keeps the teacher out (loop or formula), with an experiment that shows it
-# * 1 point: names a harmless oddity and says why it is harmless (a second log-softmax changes nothing; a missing index is a slip)
+# * 1 point: names a harmless oddity and says why it is harmless (a second log-softmax changes nothing; a missing index
+#   is a slip)
 # <!-- END SOLUTION -->

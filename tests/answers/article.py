@@ -57,6 +57,7 @@ wrong(name, "biases are left out")(lambda a, b: max(p.abs().max().item() for p i
 wrong(name, "only the first parameter")(lambda a, b: parts(a, b)[0].abs().max().item())
 wrong(name, "only the last parameter")(lambda a, b: parts(a, b)[-1].abs().max().item())
 wrong(name, "this is a mean")(lambda a, b: torch.cat([p.flatten() for p in parts(a, b)]).abs().mean().item())
+wrong(name, "a difference of two millionths")(lambda a, b: round(max(p.abs().max().item() for p in parts(a, b)), 4))
 wrong(name, "sum of absolute differences")(lambda a, b: sum(p.abs().sum().item() for p in parts(a, b)))
 wrong(name, "largest differences of each layer")(lambda a, b: sum(p.abs().max().item() for p in parts(a, b)))
 wrong(name, "sum of squares")(lambda a, b: sum(p.square().sum().item() for p in parts(a, b)))
@@ -127,10 +128,8 @@ def functional(student, teacher, x, labels):
     return 0.0, vector.norm().item()
 
 
-def clears(student, teacher, x, labels):
-    result = norms(student, teacher, x, labels)
-    student.zero_grad()
-    return result
+def teacher_as_it_comes(student, teacher, x, labels):
+    return norms(student, teacher, x, labels, eval_mode=(True, not teacher.training))
 
 
 def by_backward(student, teacher, x, labels):
@@ -139,6 +138,20 @@ def by_backward(student, teacher, x, labels):
     soft_cross_entropy(student(x), teacher(x)).backward()
     student.train(modes[0]), teacher.train(modes[1])
     return 0.0, length([parameter.grad for parameter in student.parameters()])
+
+
+@right(name)
+def by_backward_and_cleared(*arguments):
+    result = by_backward(*arguments)
+    arguments[0].zero_grad()
+    return result
+
+
+@right(name)
+def zeros_are_left(*arguments):
+    result = by_backward(*arguments)
+    arguments[0].zero_grad(set_to_none=False)
+    return result
 
 
 def teachers_backward(student, teacher, x, labels):
@@ -225,13 +238,13 @@ wrong(name, "which applies it again")(variant(second=lambda s, t: F.cross_entrop
 wrong(name, "a softmax is missing")(variant(second=lambda s, t: F.cross_entropy(s, t.detach())))
 wrong(name, "the student runs in train mode")(variant(eval_mode=(False, True)))
 wrong(name, "the teacher runs in train mode")(variant(eval_mode=(True, False)))
+wrong(name, "the teacher runs in train mode")(teacher_as_it_comes)
 wrong(name, "came in train mode and is left in eval mode")(variant(restore=False))
 wrong(name, "a Tensor, not a Python float")(variant(back=lambda a, b: (a, torch.tensor(b))))
 wrong(name, "two floats are needed")(variant(back=lambda a, b: b))
 wrong(name, "is a return missing?")(variant(back=lambda a, b: None))
-wrong(name, "is cleared after")(clears)
-wrong(name, "is changed after")(by_backward)
-wrong(name, "of the teacher's parameters is changed")(teachers_backward)
+wrong(name, "in .grad of the student's parameters")(by_backward)
+wrong(name, "in .grad of the teacher's parameters")(teachers_backward)
 wrong(name, "freezes the teacher's parameters")(freezes)
 wrong(name, "changes the student's weights")(one_update)
 wrong(name, "compares the student with the labels")(
@@ -292,6 +305,7 @@ def in_place(parameters, norm):
     return add(size(norm)(p).sum() for p in counted(parameters))
 
 
+@right(name)
 def shortened(parameters, norm):
     parameters[:] = counted(parameters)
     return add(size(norm)(p).sum() for p in parameters)
@@ -323,7 +337,6 @@ wrong(name, "the gradient into the weights is not")(
 wrong(name, "not a torch.Tensor")(lambda ps, norm: add(size(norm)(p).sum() for p in counted(ps)).item())
 wrong(name, "is a return missing?")(lambda ps, norm: None)
 wrong(name, "in place")(in_place)
-wrong(name, "in place")(shortened)
 wrong(name, "on a list without weights")(lambda ps, norm: torch.stack([size(norm)(p).sum() for p in counted(ps)]).sum())
 wrong(name, "has a penalty of 0")(
     lambda ps, norm: add(size(norm)(p).sum() for p in counted(ps)) if counted(ps) else torch.ones(())
