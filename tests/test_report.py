@@ -275,6 +275,10 @@ SAME = [
     ("def f(x):\n    y: int = 3\n    return y", "def f(x):\n    n = 3\n    return n"),
     ("def f(x):\n    try: return x\n    except ValueError as e: raise e", "def f(x):\n    try: return x\n    except ValueError as p: raise p"),
     ("f = lambda x: x + 1", "g = lambda y: y + 1"),
+    (
+        "def f(x):\n    n = 0\n    def g():\n        nonlocal n\n        n += 1\n    g()\n    return n",
+        "def f(y):\n    k = 0\n    def h():\n        nonlocal k\n        k += 1\n    h()\n    return k",
+    ),
 ]  # fmt: skip
 DIFFERENT = [
     ("def f(x, y): return x - y", "def f(x, y): return y - x"),
