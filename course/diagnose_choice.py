@@ -16,7 +16,6 @@ from torch import Tensor
 from course.answers import Answer, Task, close, shown
 from course.reference import fresh
 from toolkit import metrics
-from toolkit.grid import GridResult
 
 # ---- Is a difference real? -----------------------------------------------------------------------------------
 
@@ -309,8 +308,8 @@ _WRONG_CHOICES: dict[str, Callable[[Grid], Settings]] = {
 _PUBLIC_GRID: Grid = (
     torch.tensor(
         [
-            [[0.90, 0.90, 0.91], [0.91, 0.90, 0.95], [0.93, 0.88, 0.89]],
-            [[0.90, 0.90, 0.91], [0.92, 0.94, 0.93], [0.90, 0.91, 0.92]],
+            [[0.90, 0.90, 0.91], [0.91, 0.95, 0.90], [0.93, 0.88, 0.89]],
+            [[0.90, 0.90, 0.91], [0.92, 0.94, 0.92], [0.89, 0.91, 0.93]],
         ]
     ),
     [2.0, 8.0],
@@ -327,6 +326,8 @@ def choose_settings(answer: Answer) -> None:
     if not wrong:
         return
     name = next((name for name, rule in _WRONG_CHOICES.items() if _explains(rule, cases, given)), None)
+    if name is None and all(_are_places(*pair, grid) for grid, pair in zip(cases, given, strict=True)):
+        name = "your result holds places in the lists, and not even those of the highest mean: values are needed"
     if wrong[0] == 0:
         case = f"accuracies {shown(_PUBLIC_GRID[0])}, temperatures [2, 8], lams [0, 0.5, 1]"
         raise answer.wrong(name or "the settings are wrong", case, shown(list(expected[0])), shown(list(given[0])))
@@ -337,6 +338,10 @@ def choose_settings(answer: Answer) -> None:
 
 def _explains(rule: Callable[[Grid], Settings], cases: list[Grid], given: list[Settings]) -> bool:
     return all(close(result, rule(grid)) for grid, result in zip(cases, given, strict=True))
+
+
+def _are_places(first: float, second: float, grid: Grid) -> bool:
+    return first in range(len(grid[1])) and second in range(len(grid[2]))
 
 
 def _shape(grid: Grid) -> str:
@@ -369,7 +374,7 @@ def _number(answer: Answer, value: Any) -> float:
 
 def _random_grids() -> list[Grid]:
     """Grids that nobody can foresee, on which no likely mistake hits upon the right settings; then very small ones."""
-    grids = [grid_with_one_winner(*shape) for shape in ((4, 3, 5), (2, 5, 4), (5, 3, 6))]
+    grids = [grid_with_one_winner(*shape) for shape in ((4, 3, 5), (2, 5, 4), (5, 3, 6), (3, 5, 4))]
     grids.append(grid_with_one_winner(3, 4, 5, winner_alone=True))
     grids += [(fresh(*shape, scale=0.1) + 0.5, _values(shape[0], 1, 9), _values(shape[1], 0, 1)) for shape in _SMALL]
     return [(accuracy.to(dtype), t, lam) for accuracy, t, lam in grids for dtype in (torch.float32, torch.float64)]
@@ -475,7 +480,7 @@ TASKS = {
             "argmax gives a place in the flattened table; how many columns has a row? Or loop over both lists.",
             "The place is not the answer: look up what stands there in the two lists, in the order in which they came.",
         ),
-        (GridResult.best_cell,),
+        (),
     ),
     "false_alarm_chance": Task(
         false_alarm_chance,

@@ -1,7 +1,6 @@
 """Answers to lesson 05: the verdict on a difference, the choice of settings, the chance of a false alarm."""
 
 import statistics
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -9,7 +8,6 @@ from scipy import stats
 
 from answers import right, shortcut, wrong
 from toolkit import metrics
-from toolkit.grid import GridResult
 
 NONE = "no measurable difference"
 
@@ -266,6 +264,9 @@ wrong(name, "only the first seed")(scored(lambda v: v[..., 0]))
 wrong(name, "only the last seed")(scored(lambda v: v[..., -1]))
 wrong(name, "one by one")(one_by_one)
 wrong(name, "indices")(lambda v, ts, lams: tuple(divmod(v.mean(-1).argmax().item(), len(lams))))
+wrong(name, "and not even those of the highest mean")(
+    lambda v, ts, lams: tuple(divmod(v.amax(-1).argmax().item(), len(lams)))
+)
 wrong(name, "wrong order")(lambda v, ts, lams: loops(v, ts, lams)[::-1])
 wrong(name, "taken as sorted")(lambda v, ts, lams: loops(v, sorted(ts), sorted(lams)))
 wrong(name, "the student alone (λ = 0) is left out")(only_distilled)
@@ -280,13 +281,6 @@ wrong(name, "returns 3 values")(lambda v, ts, lams: (*loops(v, ts, lams), v.mean
 wrong(name, "is a return missing?")(lambda v, ts, lams: None)
 wrong(name, "holds a str")(lambda v, ts, lams: tuple(map(str, loops(v, ts, lams))))
 wrong(name, "changes its input in place")(lambda v, ts, lams: loops(v.mul_(2), ts, lams))
-
-
-@shortcut(name)
-def best_cell_of_the_grid(v, ts, lams):
-    t, lam = GridResult.best_cell(SimpleNamespace(val_accuracy=v.numpy()))
-    return ts[t], lams[lam]
-
 
 # ---- false_alarm_chance --------------------------------------------------------------------------------------
 
