@@ -247,6 +247,9 @@ wrong(name, "a percentage")(of(stored, lambda a, b: 100 * a / b))
 wrong(name, "the number of tensors")(of(lambda m: len(tensors(m))))
 wrong(name, "is counted twice")(of(lambda m: sum(v.nbytes for v in m.state_dict().values())))
 wrong(name, "the value is wrong")(of(stored, lambda a, b: a // b))
+wrong(name, "the value is wrong")(
+    of(lambda m: sum(t.numel() * (t.element_size() if t.is_floating_point() else 8) for t in tensors(m)))
+)
 
 
 def saved(model):
@@ -361,7 +364,7 @@ wrong(name, "the warm-up itself")(summary(rest=lambda s, w: s[:w] if w else s))
 for style in (torch.median, middle):
     wrong(name, "one measurement too many is dropped")(summary(style, rest=lambda s, w: s[w + 1 :]))
     wrong(name, "one measurement too few is dropped")(summary(style, rest=lambda s, w: s[max(w - 1, 0) :]))
-wrong(name, "the median is wrong")(summary(rest=lambda s, w: s[3:]))
+wrong(name, "the median is")(summary(rest=lambda s, w: s[3:]))
 wrong(name, "in seconds")(lambda s, w: tuple(part / 1000 for part in by_sorting(s, w)))
 wrong(name, "still in, and your numbers are in seconds")(lambda s, w: (s.median(), s.quantile(0.95)))
 wrong(name, "in microseconds")(lambda s, w: tuple(part * 1000 for part in by_sorting(s, w)))
