@@ -155,6 +155,10 @@ def _grade(chosen: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         except ValueError as problem:
             bar.close()
             parser.error(str(problem))
+        except RuntimeError as problem:
+            bar.close()
+            print(f"Grading failed: {problem}. What is marked is kept.", file=sys.stderr)
+            return 1
         except KeyboardInterrupt:
             bar.close()
             print("Stopped. What is marked is kept: the same command goes on from there.", file=sys.stderr)

@@ -17,7 +17,16 @@ from course.marks import TextTask
 
 _SOLUTION = re.compile(r"[^\n]*BEGIN SOLUTION[^\n]*\n(.*?)\n[^\n]*END SOLUTION[^\n]*", re.DOTALL)
 
-_WITHOUT_INFLUENCE = ("__main__", "bundle", "by_hand", "collect", "grade", "report")  # on what an answer earns
+_WITHOUT_INFLUENCE = (
+    "__main__",
+    "archives",
+    "bundle",
+    "by_hand",
+    "collect",
+    "grade",
+    "layouts",
+    "report",
+)  # on what an answer earns
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ can only spoil its own answers.
 import builtins
 import importlib.util
 import linecache
+import operator
 import os
 import pickle
 import sys
@@ -124,7 +125,9 @@ class _Process:
         closed: set[Path] = set()
         for task, functions in forbidden.items():
             modules = [importlib.import_module(module) for module, _ in functions]
-            self.forbidden[task] = [getattr(module, name) for module, (_, name) in zip(modules, functions, strict=True)]
+            self.forbidden[task] = [
+                operator.attrgetter(name)(module) for module, (_, name) in zip(modules, functions, strict=True)
+            ]
             closed |= {Path(str(module.__file__)) for module in modules}
         _close(closed)
         return "ready"
@@ -145,9 +148,19 @@ class _Process:
         return ("toolkit",) if used and task not in self.names else ("done", raised, callable(self.names.get(task)))
 
     def call(
-        self, number: int, task: str, arguments: Sequence[Any], leaves: Sequence[bool], with_gradients: bool
+        self,
+        number: int,
+        task: str,
+        arguments: Sequence[Any],
+        leaves: Sequence[bool],
+        gradients: Sequence[Any],
+        with_gradients: bool,
     ) -> tuple[Any, ...]:
-        """Call a graded function. ``leaves`` says which tensors were leaves of a graph for the judge."""
+        """Call a graded function.
+
+        ``leaves`` says which tensors were leaves of a graph for the judge; ``gradients`` holds what arguments and tensors
+        had in ``.grad``, which no pickle carries.
+        """
         import torch
         from torch import Tensor
 
@@ -155,6 +168,8 @@ class _Process:
         from course.wire import tensors_in, with_tensors
 
         inputs = tensors_in(arguments)
+        for thing, before_call in zip([*arguments, *inputs], gradients, strict=True):
+            _give_gradients(thing, before_call)
         given = [
             tensor if leaf or not tensor.requires_grad else tensor.clone()
             for tensor, leaf in zip(inputs, leaves, strict=True)
@@ -177,7 +192,9 @@ class _Process:
         self.kept[number] = outputs, [tensor for tensor in inputs if tensor.requires_grad]
         self.kept.pop(number - 100, None)
         changed = [None if _same(now, then) else now.detach().clone() for now, then in zip(given, before, strict=True)]
-        return ("returned", result, changed, [_state(argument) for argument in arguments], still_with_gradients)
+        states = [_state(argument) for argument in arguments]
+        after_call = [tensor.grad if tensor.is_leaf else None for tensor in inputs]
+        return ("returned", result, changed, states, after_call, still_with_gradients)
 
     def gradients(self, number: int, of_outputs: Sequence[Any]) -> tuple[Any, ...]:
         """Send gradients back through a call; one for each input that asks for one, None where none arrives."""
@@ -208,6 +225,16 @@ class _Process:
 
         raised = Raised.of(problem, task, function, self.graded)
         return raised.kind, raised.message, raised.line, raised.unwritten
+
+
+def _give_gradients(thing: Any, gradients: Any) -> None:
+    import torch
+
+    if isinstance(thing, torch.nn.Module):
+        for name, gradient in gradients.items():
+            thing.get_parameter(name).grad = gradient
+    elif isinstance(gradients, torch.Tensor):
+        thing.grad = gradients
 
 
 def _same(now: Any, then: Any) -> bool:

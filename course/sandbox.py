@@ -115,8 +115,8 @@ class Sandbox:
 
     Raises
     ------
-    Died, TimedOut
-        If the process does not come up.
+    RuntimeError
+        If the process does not come up: the machine's fault, or ours.
     """
 
     def __init__(self, set_up: str, forbidden: Mapping[str, Sequence[tuple[str, str]]], *, sealed: bool):
@@ -135,7 +135,10 @@ class Sandbox:
         self._numbers = itertools.count()
         self.alive = True
         self.seconds_left = START_SECONDS
-        self._ask("start", set_up, {task: list(functions) for task, functions in forbidden.items()})
+        try:
+            self._ask("start", set_up, {task: list(functions) for task, functions in forbidden.items()})
+        except Stopped as end:  # no answer was there yet: this is no student's doing
+            raise RuntimeError(f"the process for answers does not come up: {end or 'it takes too long'}") from None
 
     def __enter__(self) -> "Sandbox":
         return self
@@ -182,14 +185,16 @@ class Sandbox:
         inputs = wire.tensors_in(arguments)
         number = next(self._numbers)
         sent = wire.with_tensors(arguments, [_copy(tensor) for tensor in inputs])
-        match self._ask("call", number, task, sent, [t.is_leaf for t in inputs], torch.is_grad_enabled()):
+        leaves, gradients = [tensor.is_leaf for tensor in inputs], [_gradients(part) for part in (*arguments, *inputs)]
+        match self._ask("call", number, task, sent, leaves, gradients, torch.is_grad_enabled()):
             case ["toolkit"]:
                 toolkit_used()
             case ["raised", *told]:
                 raise self._raised(told)
-            case ["returned", result, [*changed], [*states], bool(with_gradients)]:
+            case ["returned", result, [*changed], [*states], [*gradients], bool(with_gradients)]:
                 try:
                     _carry_back(arguments, inputs, changed, states)
+                    _set_gradients(inputs, gradients)
                 except Exception as problem:  # names or shapes that nobody can make sense of
                     raise Raised("RuntimeError", f"an argument came back in another form: {problem}"[:200]) from None
                 torch.set_grad_enabled(with_gradients)
@@ -303,6 +308,19 @@ class _Tied(torch.autograd.Function):
 def _copy(tensor: Tensor) -> Tensor:
     copy = tensor.detach().clone().requires_grad_(tensor.requires_grad)
     return nn.Parameter(copy, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else copy
+
+
+def _gradients(thing: Any) -> dict[str, Tensor] | Tensor | None:
+    """What pickles leave behind: gradients of a module's parameters, or of a tensor."""
+    if isinstance(thing, nn.Module):
+        return {name: parameter.grad for name, parameter in thing.named_parameters() if parameter.grad is not None}
+    return thing.grad if isinstance(thing, Tensor) and thing.is_leaf else None
+
+
+def _set_gradients(tensors: list[Tensor], gradients: list[Any]) -> None:
+    for tensor, gradient in zip(tensors, gradients, strict=True):
+        if tensor.is_leaf and tensor.requires_grad:
+            tensor.grad = gradient
 
 
 def _carry_back(arguments: Sequence[Any], inputs: list[Tensor], changed: list[Any], states: list[Any]) -> None:

@@ -1,4 +1,4 @@
-"""The house keeps its order: imports flow one way, nothing unpickles, and three files describe one environment."""
+"""The house keeps its order: imports flow one way, nothing unpickles what it does not trust, and three files describe one environment."""
 
 import ast
 import re
@@ -49,9 +49,14 @@ def test_imports_flow_one_way(path):
             assert top not in ("matplotlib", "ipywidgets"), "no drawing left of plots"
 
 
+# The judge sends pickles to the sandbox, whose process has to believe it; what comes back is plain data (course/wire.py).
+EXCEPTIONS = {"sandbox.py": ["pickle.dumps"], "runner.py": ["pickle.loads"]}
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_nothing_unpickles(path):
-    assert not re.search(r"\bpickle\.|allow_pickle=True|torch\.load\(|joblib\.load", path.read_text("utf-8"))
+    found = re.findall(r"\bpickle\.\w+|allow_pickle=True|torch\.load\(|joblib\.load", path.read_text("utf-8"))
+    assert found == EXCEPTIONS.get(path.name, [])
 
 
 def test_every_module_of_the_toolkit_has_its_test_module():

@@ -88,6 +88,20 @@ def test_modules_and_optimizers_are_carried_there_and_back(run):
     torch.testing.assert_close(weight.detach(), before["layers.4.weight"] - 0.1 * weight.grad)
 
 
+def test_old_gradients_are_there_and_new_ones_come_back(run):
+    model = nn.Linear(3, 1)
+    model.weight.grad = torch.ones(1, 3)
+    x = torch.ones(2, 3, requires_grad=True)
+    run("model(x).sum().backward()", "return 0", arguments="model, x")(model, x)
+    assert model.weight.grad.tolist() == [[3.0, 3.0, 3.0]], "the old gradient and the new one"
+    torch.testing.assert_close(x.grad, model.weight.detach().expand(2, 3))
+
+
+def test_a_process_that_does_not_come_up_is_no_students_fault():
+    with pytest.raises(RuntimeError, match="does not come up"):
+        Sandbox("import nothing_of_this_name", FORBIDDEN, sealed=False)
+
+
 def test_what_was_raised_is_told_with_the_students_own_line(run):
     with pytest.raises(Raised) as caught:
         run("y = 1", "return x / undefined")(torch.ones(1))
@@ -148,7 +162,7 @@ def test_a_sealed_process_sees_no_network_no_submissions_and_no_solutions(box, r
         run("import socket", "socket.create_connection(('192.0.2.1', 80), timeout=5)")(1)
     listed = run("import os", "return sorted(os.listdir(x))")
     assert set(listed(str(build.ROOT))) <= {"toolkit", "course", ".venv"}
-    assert set(listed("/tmp")) <= {".cache", ".config"}, "what libraries leave there, and nobody else"
+    assert set(listed("/tmp")) <= {".cache", ".config", "torchinductor_student"}, "what libraries leave there"
     with pytest.raises(Raised, match="Read-only"):
         run("open(x, 'w')")(str(build.ROOT / "toolkit" / "new.py"))
     assert run("import os", "return dict(os.environ)")(1).keys() <= {*sandbox._environment("/tmp"), "PWD", "LC_CTYPE"}
