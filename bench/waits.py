@@ -64,6 +64,9 @@ TRAINS, CACHED = "teacher of digits: trained, with an empty cache", "teacher of 
 IMPORTS, COMMAND = "`import toolkit` in a new process", "`python -m toolkit data`"
 OTHER_BUDGETS = {TRAINS: 10.0, CACHED: 0.1, IMPORTS: 0.5, COMMAND: 8.0}
 LESSON_BUDGET = 60.0
+GRADED_LESSON, STUDENTS = "03-distillation-loss", 30
+GRADING = f"grading: {STUDENTS} students, lesson `{GRADED_LESSON}`, time per student"
+GRADING_BUDGET = 1.0
 
 Waits = Iterator[tuple[str, float]]  # what was waited for, and seconds
 
@@ -87,7 +90,7 @@ def run(quick: bool = False) -> Report:
     rows = _browser_rows(rounds, quick)
     rows += _rows([*_teachers(rounds), *_commands(rounds)], OTHER_BUDGETS)
     if not quick:
-        rows += _lesson_rows()
+        rows += [*_grading_rows(), *_lesson_rows()]
     text = f"{markdown(rows)}\n\nThe median counts. Budgets are for a laptop with two cores; the teacher is cached where nothing else is said."
     return Report("What a person waits for", text, all(row.within_budget for row in rows))
 
@@ -241,6 +244,33 @@ def _commands(rounds: int) -> Waits:
 
 def _run(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, *arguments], cwd=browser.ROOT, capture_output=True, check=False)
+
+
+def _grading_rows() -> list[Row]:
+    """Grade a class of right answers, with a fresh folder for the marks each time."""
+    if importlib.util.find_spec("nbgrader") is None:
+        return [_not_measured(GRADING, "nbgrader is missing: pip install -e '.[teacher]'", GRADING_BUDGET)]
+    import nbformat
+
+    from course import build, sandbox
+
+    solved = {cell.id: cell.source for cell in build.from_source(build.source_path(GRADED_LESSON)).cells}
+    notebook = build.released(GRADED_LESSON)
+    for cell in notebook.cells:
+        if cell.metadata.get("nbgrader", {}).get("solution"):
+            cell.source = solved[cell.id]
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(STUDENTS):
+            path = Path(folder) / "class" / f"student{number}" / GRADED_LESSON / f"{GRADED_LESSON}.ipynb"
+            path.parent.mkdir(parents=True)
+            nbformat.write(notebook, path)
+        for number in range(3):
+            began = time.perf_counter()
+            _run("-m", "course", "grade", f"{folder}/class", "--grades", f"{folder}/grades{number}").check_returncode()
+            seconds.append((time.perf_counter() - began) / STUDENTS)
+    seal = "within bubblewrap" if sandbox.is_sealed() else "without bubblewrap"
+    return [_row(f"{GRADING}, {seal}", seconds, GRADING_BUDGET)]
 
 
 def _lesson_rows() -> list[Row]:

@@ -172,7 +172,7 @@ def _with_circumstances(sheet: Sheet, submission: Submission, deadline: datetime
 
 
 def _duration(time: timedelta) -> str:
-    minutes = int(time.total_seconds() // 60) + 1
+    minutes = -(-int(time.total_seconds()) // 60)  # a minute that has begun counts
     days, hours = divmod(minutes // 60, 24)
     parts = [f"{days} d" if days else "", f"{hours} h" if hours else "", f"{minutes % 60} min" if not days else ""]
     return " ".join(part for part in parts if part)
