@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(MISSING), reason=MISS
 
 LESSON = "02-soft-targets"
 PATIENCE = 240_000  # ms: starts a kernel, imports PyTorch and trains a teacher
+NEWS = "JUPYTER_CONFIG_DIR/lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
 PIXELS = """image => {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
@@ -32,19 +33,12 @@ PIXELS = """image => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with bench.browser.chromium() as started:
-        yield started
-
-
 @pytest.fixture
-def page(browser):
-    context = browser.new_context(viewport={"width": 1300, "height": 900})
-    opened = context.new_page()
-    opened.set_default_timeout(PATIENCE)
-    yield opened
-    context.close()
+def page():
+    with bench.browser.chromium() as browser:
+        opened = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
+        opened.set_default_timeout(PATIENCE)
+        yield opened
 
 
 @pytest.fixture
@@ -53,10 +47,9 @@ def lab(tmp_path):
     import psutil
 
     save(build.release(LESSON, tmp_path), notebook(LESSON, solutions(LESSON)))
-    names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_WORKSPACES_DIR")
-    own = {name: str(tmp_path / name) for name in names}
-    settings = tmp_path / "JUPYTER_CONFIG_DIR" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
-    save(settings / "notification.jupyterlab-settings", b'{"fetchNews": "false", "checkForUpdates": false}')
+    folders = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_WORKSPACES_DIR")
+    own = {name: str(tmp_path / name) for name in folders}
+    save(tmp_path / NEWS, b'{"fetchNews": "false", "checkForUpdates": false}')
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -79,7 +72,7 @@ def lab(tmp_path):
 def wait_until(holds):
     end = time.monotonic() + PATIENCE / 1000
     while not holds():
-        assert time.monotonic() < end
+        assert time.monotonic() < end, "it did not come true"
         time.sleep(0.2)
 
 
@@ -111,6 +104,7 @@ def test_a_moved_slider_changes_the_picture_in_jupyterlab(lab, page, tmp_path):
     path = tmp_path / LESSON / f"{LESSON}.ipynb"
     page.goto(f"{lab}/lab/tree/{LESSON}/{LESSON}.ipynb")
     page.get_by_role("heading", name="Soft targets").first.wait_for()
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # cells run before that may be lost
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     picture = page.locator(".jp-OutputArea img.widget-image")

@@ -20,7 +20,6 @@ WITHOUT_T2 = function("soft_loss", S3, LOGS, f"return {KL}")
 WITH_T2 = function("soft_loss", S3, LOGS, f"return temperature**2 * {KL}")
 WRONG_PART = function("distillation_loss", BOTH, f"return lam * {HARD} + (1 - lam) * {SOFT}")
 RIGHT_PART = function("distillation_loss", BOTH, f"return (1 - lam) * {HARD} + lam * {SOFT}")
-TOTAL = RIGHT["total-loss"]
 SECRET = {line.strip() for source in RIGHT.values() for line in source.splitlines() if line.startswith("    ")} - {
     line.strip() for cell in build.released(LESSON).cells for line in cell.source.splitlines()
 }
@@ -88,7 +87,7 @@ def test_a_student_goes_from_mistakes_by_their_feedback_to_full_marks(lesson, ru
     assert "too small by T², and so the gradient shrinks as T grows: is T² missing?" in said
     assert 'checks.hint("soft_loss")' in said
     assert "✗ distillation_loss" in run("check-distillation-loss", distillation_loss=WRONG_PART)
-    assert "total_loss" in run("total-loss", "check-total-loss")
+    assert "total_loss: not attempted yet" in run("total-loss", "check-total-loss")
     hand_in("at-first")
 
     lesson.cells.append(nbformat.v4.new_code_cell('checks.hint("soft_loss")', id="ask"))
@@ -101,21 +100,19 @@ def test_a_student_goes_from_mistakes_by_their_feedback_to_full_marks(lesson, ru
     assert "λ is on the wrong part: at λ = 1 only the soft part should count" in run("check-distillation-loss")
     hand_in("half-way")
 
-    said = run("check-distillation-loss", distillation_loss=RIGHT_PART)
-    assert said == "✓ distillation_loss: correct.\n"
+    assert run("check-distillation-loss", distillation_loss=RIGHT_PART) == "✓ distillation_loss: correct.\n"
     assert "not attempted yet" in run("check-total-loss")
-    assert run("check-total-loss", total_loss=TOTAL) == "✓ total_loss: correct.\n"
+    assert run("check-total-loss", total_loss=RIGHT["total-loss"]) == "✓ total_loss: correct.\n"
     for cell in lesson.cells:
         if cell.id in ("prediction", "question-weights"):
             cell.source = "It shrinks, since T divides twice."
     hand_in("in-the-end")
 
     table, page = grade(tmp_path)
-    points = {
-        student: [table[student, task]["points"] for task in ("soft_loss", "distillation_loss", "total_loss")]
-        for student in ("at-first", "half-way", "in-the-end")
-    }
-    assert points == {"at-first": ["0", "0", "0"], "half-way": ["3", "0", "0"], "in-the-end": ["3", "3", "1"]}
+    for student, points in {"at-first": "000", "half-way": "300", "in-the-end": "331"}.items():
+        assert [table[student, task]["points"] for task in ("soft_loss", "distillation_loss", "total_loss")] == [
+            *points
+        ]
     assert "is T² missing?" in table["at-first", "soft_loss"]["reason"]
     assert "wrong part" in table["half-way", "distillation_loss"]["reason"]
     assert table["half-way", "total_loss"]["status"] == "not_attempted"
