@@ -195,3 +195,61 @@ def test_purposes_of_a_seed_are_independent_and_repeat():
 def test_bad_seed_is_refused(seed):
     with pytest.raises(ValueError, match="seed must be a whole number"):
         data.seeded_generator(seed, "weights")
+
+
+# ---- Another split -------------------------------------------------------------------------------------------
+
+PARTS = ("train", "val", "test")
+
+
+def examples(dataset):
+    """All examples with their labels, in an order that no split changes."""
+    rows = [
+        (*x.flatten().tolist(), y)
+        for part in PARTS
+        for x, y in zip(getattr(dataset, f"x_{part}"), getattr(dataset, f"y_{part}").tolist(), strict=True)
+    ]
+    return sorted(rows)
+
+
+def test_another_split_holds_the_same_examples_in_other_parts_of_the_same_sizes(digits):
+    other = data.resplit(digits, 123)
+    assert other.name == "digits (split 123)"
+    assert examples(other) == examples(digits)
+    for part in PARTS:
+        x, y, labels = getattr(other, f"x_{part}"), getattr(other, f"y_{part}"), getattr(digits, f"y_{part}")
+        assert x.shape == getattr(digits, f"x_{part}").shape
+        assert (torch.bincount(y) - torch.bincount(labels)).abs().max() <= 1, "stratified"
+        assert x.dtype == torch.float32
+        assert y.dtype == torch.int64
+    fingerprints = {data.resplit(digits, seed).fingerprint for seed in (0, 1, 123, 10**12)}
+    assert len(fingerprints | {digits.fingerprint}) == 5
+    assert data.resplit(digits, 123).fingerprint == other.fingerprint
+    assert data.resplit(digits, np.int64(123)).name == other.name
+
+
+def test_another_split_of_a_table_is_standardised_as_if_it_were_the_first():
+    generator = np.random.default_rng(0)
+    columns = generator.normal(size=(200, 3)).astype(np.float32) * [1, 1000, 1e-3] + [0, 5000, 1]
+    columns = np.column_stack([columns, np.full(200, 7.0)])  # and one that never changes
+    table = data.from_arrays("table", columns, generator.integers(0, 2, 200))
+    other = data.resplit(table, 5)
+    assert torch.allclose(other.x_train.mean(0), torch.zeros(4), atol=1e-4)
+    assert torch.allclose(other.x_train.std(0, correction=0), torch.tensor([1.0, 1, 1, 0]), atol=1e-3)
+    assert not torch.allclose(other.x_test.mean(0)[:3], torch.zeros(3), atol=1e-4), "the test part has no say in it"
+    again = data.resplit(other, 6)
+    assert torch.allclose(again.x_test[:, :3].sort(0).values[0], again.x_test[:, :3].min(0).values)
+    assert torch.allclose(again.x_train.std(0, correction=0)[:3], torch.ones(3), atol=1e-3)
+
+
+def test_a_test_part_that_a_data_set_brought_along_is_mixed_in(signals):
+    other = data.resplit(signals, 1)
+    assert len(other.x_test) == 1000
+    assert other.kind == "signal"
+    assert other.origin == "synthetic"
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, True, "1"])
+def test_a_split_needs_a_whole_number(digits, seed):
+    with pytest.raises(ValueError, match="seed must be a whole number ≥ 0"):
+        data.resplit(digits, seed)
