@@ -77,10 +77,10 @@ def check_recipe(recipe: Any) -> dict[str, Any]:
     --------
     >>> check_recipe({**BASELINE, "temperature": 8})["temperature"]
     8.0
-    >>> check_recipe({**BASELINE, "student": "mlp-512"})
+    >>> check_recipe({**BASELINE, "student": "mlp-64"})
     Traceback (most recent call last):
         ...
-    ValueError: student 'mlp-512' has 38,410 parameters, and the budget is 3,000
+    ValueError: student 'mlp-64' has 4,810 parameters, and the budget is 3,000
     """
     if not isinstance(recipe, dict):
         raise ValueError(f"a recipe is a dict of plain values, not a {type(recipe).__name__}")
