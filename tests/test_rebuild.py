@@ -1,6 +1,7 @@
 """A student's answers are taken out of whatever was handed in, and nothing else of it counts."""
 
 import json
+import re
 
 import nbformat
 import pytest
@@ -34,6 +35,8 @@ def test_a_lesson_has_its_tasks_points_and_rubrics(lesson):
         assert task.text.question
         assert task.text.solution
         assert "SOLUTION" not in task.text.question + task.text.solution + task.text.rubric
+        worth = re.findall(r"^\* (\d+) points?: ", task.text.rubric, re.MULTILINE)
+        assert sum(map(int, worth)) == task.points
 
 
 def test_the_answers_of_an_honest_notebook_are_found_and_nothing_is_noted(handed_in):

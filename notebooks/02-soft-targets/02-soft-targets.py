@@ -43,6 +43,9 @@ torch.set_num_threads(1)  # networks as small as ours do not gain from more
 # <!-- BEGIN SOLUTION -->
 # Dividing by 8 leaves gaps of less than half between neighbours, so the classes move close together: the first one stays
 # ahead with a little under half. For T → ∞ all quotients z/T go to 0, and every class gets one third.
+#
+# Rubric:
+# * 1 point: any prediction with a reason, right or wrong
 # <!-- END SOLUTION -->
 
 # %% softmax-task [markdown]
@@ -264,4 +267,8 @@ for digit in range(digits.classes):
 # <!-- BEGIN SOLUTION -->
 # An even share says nothing about *which* wrong class is plausible. The teacher's shares differ by class and by image:
 # they say what this image resembles, so that the student learns how classes lie to one another.
+#
+# Rubric:
+# * 1 point: an even share is the same for every wrong class, whatever the image
+# * 1 point: the teacher's shares say what *this* image resembles, or which classes lie near each other
 # <!-- END SOLUTION -->

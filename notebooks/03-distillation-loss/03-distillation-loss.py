@@ -48,6 +48,9 @@ torch.set_num_threads(1)  # networks as small as ours do not gain from more
 # It shrinks. The logits are divided by T, which makes one factor 1/T in the derivative; the tempered probabilities also
 # come closer to each other, which for large T makes about another. Both together would be a factor of 20² = 400; it is
 # less, since at small T the probabilities come closer more slowly than that. Tens to some hundreds of times.
+#
+# Rubric:
+# * 1 point: any prediction with a reason, right or wrong
 # <!-- END SOLUTION -->
 
 # %% soft-task [markdown]
@@ -294,4 +297,8 @@ assert nearly_zero["l1"] > 1.5 * nearly_zero["l2"] > 1.5 * nearly_zero["none"]
 # Without T² the soft part is T² = 64 times weaker, so λ must come very near to 1 before it counts as much as the hard
 # part: the weights 0.01 and 0.99/64 are in the same ratio as 0.39 and 0.61, so it is λ = 0.61 where T² is there. Both found
 # about the same balance of the two gradients; only the number that describes it differs.
+#
+# Rubric:
+# * 1 point: without T² the soft part is 64 times weaker, so that λ must come near to 1 to make up for it
+# * 1 point: both found about the same balance of the two parts; a λ that was found without T² can't be used with it
 # <!-- END SOLUTION -->

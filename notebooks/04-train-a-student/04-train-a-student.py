@@ -44,6 +44,9 @@ torch.set_num_threads(1)  # networks as small as ours do not gain from more
 # <!-- BEGIN SOLUTION -->
 # Fifty labels are few, so that perhaps four of five are right. The teacher comments on all images, so the student learns
 # from many more examples and should come near to the teacher, as far as its size allows.
+#
+# Rubric:
+# * 1 point: any prediction with a reason, right or wrong
 # <!-- END SOLUTION -->
 
 # %% teacher tags=["nbval-ignore-output"]
@@ -349,4 +352,9 @@ widgets.distillation_sliders(digits, scenario, "mlp-32", teacher=teacher, epochs
 # <!-- BEGIN SOLUTION -->
 # How many seeds, and does the interval of the difference hold zero? Had both the same start, budget and data, with λ, T
 # and the epoch chosen on validation and not on the test part? Would more epochs or a larger student give the same gain?
+#
+# Rubric:
+# * 1 point: asks for several seeds, and whether the interval of the difference holds zero
+# * 1 point: two more that could explain the gain away (chosen on the test part, unequal budget, start or data, another
+#   baseline, the size of the test part)
 # <!-- END SOLUTION -->
