@@ -7,7 +7,6 @@ is where a teacher's soft targets, and a choice of T and λ, matter.
 
 import difflib
 import functools
-import math
 import os
 import re
 import secrets
@@ -296,15 +295,38 @@ def _teacher(split_seed: int, name: str) -> Teacher:
 # ---- Practice and examination ---------------------------------------------------------------------------------
 
 
-def points(outcome: Outcome) -> float:
-    """Points of an outcome: 0 up to FLOOR, POINTS from FULL_MARKS on, a straight line between; to a tenth."""
-    return _points_of(outcome.accuracy)
+class Earned(float):
+    """Points, and in ``reason`` what they were earned for."""
+
+    reason: str
+
+    def __new__(cls, points: float, reason: str) -> "Earned":  # noqa: D102
+        earned = super().__new__(cls, points)
+        earned.reason = reason
+        return earned
 
 
-def _points_of(accuracy: float) -> float:
+def examined(recipe: Any) -> Earned:
+    """Train a recipe on the exam split, which nobody has seen, and say what it earns.
+
+    Raises
+    ------
+    ValueError
+        For a recipe that ``check_recipe`` refuses.
+    """
+    outcome = train(recipe, exam_split())
+    said = [f"the exam: {outcome.accuracy:.1%} of the test digits right, mean of {STUDENTS} students"]
+    said += [f"{outcome.parameters:,} parameters", *_mishaps(outcome)]
+    return Earned(points(outcome.accuracy), "; ".join(said))
+
+
+def points(accuracy: float) -> float:
+    """Points of an accuracy: 0 up to FLOOR, POINTS from FULL_MARKS on, a straight line between; to a tenth.
+
+    >>> [points(accuracy) for accuracy in (0.80, 0.92, 0.97)]
+    [0.0, 5.0, 10.0]
+    """
     share = (accuracy - FLOOR) / (FULL_MARKS - FLOOR)
-    if not math.isfinite(share):
-        return 0.0
     return round(POINTS * min(max(share, 0.0), 1.0), 1)
 
 
@@ -335,17 +357,21 @@ def rehearse(recipe: Any, split: int = PRACTICE_SPLIT) -> Outcome:
 def described(outcome: Outcome, split: int) -> str:
     """Say in words what came out of a rehearsal."""
     lines = [
-        f"practice split {split}: validation {outcome.val_accuracy:.1%} right, mean of {STUDENTS} students",
-        f"  the exam gives {_points_of(outcome.val_accuracy):g} of {POINTS} points for such an accuracy",
-        f"  {outcome.parameters:,} of {PARAMETERS:,} parameters, {outcome.seconds:.2f} of {SECONDS:g} seconds a student",
+        f"practice split {split}: {outcome.val_accuracy:.1%} of the validation digits right, mean of {STUDENTS} students",
+        f"the exam gives {points(outcome.val_accuracy):g} of {POINTS} points for such an accuracy",
+        f"{outcome.parameters:,} of {PARAMETERS:,} parameters, {outcome.seconds:.2f} of {SECONDS:g} seconds a student",
+        *_mishaps(outcome),
     ]
+    return "\n  ".join(lines)
+
+
+def _mishaps(outcome: Outcome) -> list[str]:
+    said = []
     if outcome.stopped_by_time:
-        lines.append(f"  {outcome.stopped_by_time} of {STUDENTS} students were stopped by the time limit")
+        said.append(f"{outcome.stopped_by_time} of {STUDENTS} students were stopped by the time limit")
     if outcome.diverged:
-        lines.append(
-            f"  {outcome.diverged} of {STUDENTS} students diverged and count as all wrong: a smaller learning rate?"
-        )
-    return "\n".join(lines)
+        said.append(f"{outcome.diverged} of {STUDENTS} students diverged and count as all wrong")
+    return said
 
 
 def exam_split() -> int:

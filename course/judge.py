@@ -136,11 +136,13 @@ def names_of(set_up: str) -> dict[str, Any]:
 
 
 def _judge(task: CodeTask, names: dict[str, Any]) -> Verdict:
-    points = 0.0
+    points, reasons = 0.0, []
     for check in task.checks:
         try:
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-                points += _points(check, names)
+                earned = _points(check, names)
+            points += earned
+            reasons.append(getattr(earned, "reason", ""))
         except NotAttempted as feedback:
             return Verdict(points, "not_attempted", str(feedback).splitlines()[0].lstrip("○ "), feedback=str(feedback))
         except Incorrect as feedback:
@@ -153,8 +155,7 @@ def _judge(task: CodeTask, names: dict[str, Any]) -> Verdict:
             return _lost("the function passes the check that you see, but is wrong on other values", points=points)
         finally:
             torch.set_grad_enabled(True)
-    reason = "" if points == task.points else "the points that the recipe earned"
-    return Verdict(points, "graded", reason)
+    return Verdict(points, "graded", "; ".join(filter(None, reasons)))
 
 
 def _lost(diagnosis: str, feedback: str = "", points: float = 0.0) -> Verdict:
@@ -163,7 +164,10 @@ def _lost(diagnosis: str, feedback: str = "", points: float = 0.0) -> Verdict:
 
 
 def _points(check: Check, names: dict[str, Any]) -> float:
-    """Run a check cell. As in nbgrader, a number on its last line is what was earned; without one, it is everything."""
+    """Run a check cell. As in nbgrader, a number on its last line is what was earned; without one, it is everything.
+
+    That number may say in ``reason`` what it was earned for.
+    """
     cell = ast.parse(check.source)
     last = cell.body.pop() if cell.body and isinstance(cell.body[-1], ast.Expr) else None
     exec(compile(cell, f"<{check.grade_id}>", "exec"), names)
@@ -172,7 +176,7 @@ def _points(check: Check, names: dict[str, Any]) -> float:
         value = eval(compile(ast.Expression(last.value), f"<{check.grade_id}>", "eval"), names)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return check.points
-    return min(max(float(value), 0.0), check.points)
+    return value if 0 <= value <= check.points else min(max(float(value), 0.0), check.points)
 
 
 def _without_magic(source: str) -> str:

@@ -2,6 +2,7 @@
 
 from course import (
     diagnose_article,
+    diagnose_capstone,
     diagnose_choice,
     diagnose_left_out,
     diagnose_loss,
@@ -19,4 +20,5 @@ TASKS: dict[str, Task] = {
     **diagnose_choice.TASKS,
     **diagnose_article.TASKS,
     **diagnose_left_out.TASKS,
+    **diagnose_capstone.TASKS,
 }
