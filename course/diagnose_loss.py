@@ -78,21 +78,26 @@ def _soft_on_extreme_logits(answer: Answer) -> None:
     student, teacher = _extreme_logits()
     actual = answer.tensor(student, teacher, 2.0, shape=(), situation="for logits of ±10000")
     expected = soft_part(student, teacher, 2.0)
-    if not finite(actual) or not close(actual / expected, 1.0, 1e-3):
+    if not finite(actual):
         raise answer.wrong("large logits overflow: the loss is not right", "logits of ±10000, T = 2", expected, actual)
+    if not close(actual / expected, 1.0, 1e-3):
+        what = "large logits give a finite but wrong loss: is a small probability cut off, or rounded to 0?"
+        raise answer.wrong(what, "logits of ±10000, T = 2", expected, actual)
 
 
 def _soft_on_random_logits(answer: Answer) -> None:
     for dtype, batch, situation in widths():
         student, teacher = (fresh(batch, 5, dtype=dtype).requires_grad_() for _ in range(2))
-        actual = answer.tensor(student, teacher, 3.0, shape=(), situation=situation)
-        if not close(actual, soft_part(student, teacher, 3.0)):
-            raise answer.wrong(f"the value is wrong {situation}")
-        _gradients(answer, actual, student, teacher, soft_part(student, teacher.detach(), 3.0))
+        actual = answer.tensor(student, teacher, 2.5, shape=(), situation=situation)
+        if not close(actual, soft_part(student, teacher, 2.5)):
+            raise answer.wrong(f"the value is wrong {situation}, at T = 2.5")
+        _gradients(answer, actual, student, teacher, soft_part(student, teacher.detach(), 2.5))
 
 
 def _gradients(answer: Answer, actual: Tensor, student: Tensor, teacher: Tensor, reference: Tensor) -> None:
     """Insist on the right gradient into the student, and none into the teacher."""
+    if not (student.requires_grad and teacher.requires_grad):
+        raise answer.wrong("your function changes requires_grad of its input: detach a copy, .detach() makes one")
     if not actual.requires_grad:
         raise answer.wrong("no gradient reaches the student: your loss is cut off from the graph")
     gradient, into_teacher = torch.autograd.grad(actual, (student, teacher), allow_unused=True)
@@ -158,12 +163,15 @@ def _both_on_random_logits(answer: Answer) -> None:
 
 
 def _both_on_extreme_logits(answer: Answer) -> None:
-    student, teacher = _extreme_logits()
-    actual = answer.tensor(
-        student, teacher, PUBLIC_LABELS.clone(), 2.0, 0.5, shape=(), situation="for logits of ±10000"
-    )
-    if not close(actual / both_parts(student, teacher, PUBLIC_LABELS, 2.0, 0.5), 1.0, 1e-3):
-        raise answer.wrong("large logits overflow: the loss is not right for logits of ±10000")
+    for labels in (torch.tensor([0, 1]), torch.tensor([1, 0])):  # the likeliest classes, and those ruled out
+        student, teacher = _extreme_logits()
+        actual = answer.tensor(student, teacher, labels.clone(), 2.0, 0.5, shape=(), situation="for logits of ±10000")
+        expected, case = both_parts(student, teacher, labels, 2.0, 0.5), "logits of ±10000, T = 2, λ = 0.5"
+        if not finite(actual):
+            raise answer.wrong("large logits overflow: the loss is not right", case, expected, actual)
+        if not close(actual / expected, 1.0, 1e-3):
+            what = "large logits give a finite but wrong loss: is a small probability cut off, or rounded to 0?"
+            raise answer.wrong(what, case, expected, actual)
 
 
 def total_loss(answer: Answer) -> None:

@@ -43,26 +43,28 @@ def _softmax_on_public_case(answer: Answer) -> None:
 
 
 def _softmax_on_large_logits(answer: Answer) -> None:
-    large = torch.tensor([[1e4, 1e4 - 2, -1e4], [-1e4, -1e4, -1e4]])
-    actual = answer.tensor(large, 1.0, shape=(2, 3), situation="for logits of ±10000").detach()
-    case = "logits of ±10000, temperature 1"
-    if not finite(actual):
-        raise answer.wrong("large logits overflow: your result holds nan or inf", case, tempered_softmax(large), actual)
-    if not close(actual, tempered_softmax(large)):
-        raise answer.wrong("large logits give finite but wrong probabilities", case, tempered_softmax(large), actual)
+    for temperature, second in ((1.0, 1e4 - 2), (0.5, 1e4 - 2), (1000.0, 9e3)):
+        large = torch.tensor([[1e4, second, -1e4], [-1e4, -1e4, -1e4]])
+        expected = tempered_softmax(large, temperature)
+        actual = answer.tensor(large, temperature, shape=(2, 3), situation="for logits of ±10000").detach()
+        case = f"logits {shown(large)}, temperature {temperature:g}"
+        if not finite(actual):
+            raise answer.wrong("large logits overflow: your result holds nan or inf", case, expected, actual)
+        if not close(actual, expected, 2e-3):  # float32 keeps three decimals of 20,000
+            raise answer.wrong("large logits give finite but wrong probabilities", case, expected, actual)
 
 
 def _softmax_on_other_shapes(answer: Answer) -> None:
     for shape in ((5, 3, 4), (4,), (1, 7)):
         logits = fresh(*shape)
-        actual = answer.tensor(logits, 2.5, shape=shape, situation=f"on logits of shape {shape}")
-        if not close(actual, tempered_softmax(logits, 2.5)):
+        actual = answer.tensor(logits, 4.0, shape=shape, situation=f"on logits of shape {shape}")
+        if not close(actual, tempered_softmax(logits, 4.0)):
             raise answer.wrong(f"for logits of shape {shape} the softmax does not run over the last axis")
-    logits = fresh(4, 5, dtype=torch.float64)
-    if not close(
-        answer.tensor(logits, 0.7, shape=(4, 5), situation="on float64 tensors"), tempered_softmax(logits, 0.7)
-    ):
-        raise answer.wrong("float64 logits, or a temperature below 1, give a wrong value")
+    for temperature in (2.5, 0.7):
+        logits = fresh(4, 5, dtype=torch.float64)
+        actual = answer.tensor(logits, temperature, shape=(4, 5), situation="on float64 tensors")
+        if not close(actual, tempered_softmax(logits, temperature)):
+            raise answer.wrong(f"the value is wrong for float64 logits at a temperature of {temperature}")
 
 
 def entropy(answer: Answer) -> None:
@@ -104,6 +106,11 @@ def _entropy_where_a_class_is_impossible(answer: Answer) -> None:
         raise answer.wrong("a probability of 0 gives nan or inf; 0·log 0 counts as 0", case, expected, actual)
     if not close(actual, expected, 1e-3):
         raise answer.wrong("where a probability is 0 the value is off; 0·log 0 counts as 0", case, expected, actual)
+    small = torch.tensor([[0.9989, 0.001, 0.0001], [0.5, 0.4999, 0.0001]])
+    expected = -(small.double() * small.double().log()).sum(-1)
+    actual = answer.tensor(small, shape=(2,), situation="where a probability is small").detach()
+    if not close(actual, expected):
+        raise answer.wrong("small probabilities are cut off", f"probabilities {shown(small)}", expected, actual)
 
 
 def _entropy_on_other_shapes(answer: Answer) -> None:

@@ -11,6 +11,7 @@ from course.answers import Answer, Task, close
 from course.reference import both_parts, fresh, match, random_labels, soft_part, widths
 from course.watched import CountingSGD, Watched, watched
 from toolkit import training
+from toolkit.data import UNLABELLED
 
 
 def _copies(module: nn.Module) -> dict[str, Tensor]:
@@ -34,7 +35,7 @@ def teacher_logits(answer: Answer) -> None:
         before = _copies(teacher)
         with torch.random.fork_rng(devices=[]):  # dropout draws random numbers
             result = answer(teacher, x.clone(), situation=situation)
-        _diagnose_how_it_was_run(answer, teacher, before)
+        _diagnose_how_it_was_run(answer, teacher, before, type(result) is Tensor and close(result, expected))
         _diagnose_logits(answer, result, expected)
 
 
@@ -58,10 +59,10 @@ def _logits_in_eval_mode(teacher: Watched, x: Tensor) -> Tensor:
     return expected
 
 
-def _diagnose_how_it_was_run(answer: Answer, teacher: Watched, before: dict[str, Tensor]) -> None:
-    if not teacher.modes:
+def _diagnose_how_it_was_run(answer: Answer, teacher: Watched, before: dict[str, Tensor], right: bool) -> None:
+    if not teacher.modes and not right:  # a copy of it may have been run
         raise answer.wrong("the teacher was never run")
-    if teacher.modes[0] or any(teacher.parts_in_training):
+    if any(teacher.modes[:1]) or any(teacher.parts_in_training):
         raise answer.wrong(
             "the teacher, or a part of it, runs in train mode: dropout and batch norm then change its logits"
         )
@@ -101,8 +102,8 @@ class _Step:
     labels: Tensor
     soft_target_logits: Tensor
     before: dict[str, Tensor]  # the student's weights
-    temperature: float = 4.0
-    lam: float = 0.7  # not a half, at which the two parts could be exchanged unseen
+    temperature: float
+    lam: float  # not a half, at which the two parts could be exchanged unseen
 
     def loss(self, network: nn.Module) -> Tensor:
         """The distillation loss of a network on this batch."""
@@ -136,14 +137,20 @@ def _step_to_make(dtype: torch.dtype, batch: int) -> _Step:
     for parameter in student.parameters():
         parameter.grad = torch.ones_like(parameter)
     student.eval()
+    temperature, lam = (2.5, 0.2) if dtype == torch.float64 else (4.0, 0.7)
+    labels = random_labels(batch, 4)
+    if batch > 1:
+        labels[::3] = UNLABELLED
     return _Step(
         student,
         reference,
         CountingSGD(student.parameters(), 0.05),
         x=fresh(batch, 6, dtype=dtype),
-        labels=random_labels(batch, 4),
+        labels=labels,
         soft_target_logits=fresh(batch, 4, dtype=dtype),
         before=_copies(student),
+        temperature=temperature,
+        lam=lam,
     )
 
 
@@ -153,9 +160,12 @@ def _diagnose_update(answer: Answer, step: _Step, result: Any) -> None:
         raise answer.wrong("the student was never run")
     if not step.student.modes[0]:
         raise answer.wrong("the student was left in eval mode: a step begins with train mode")
-    if _moved_by(step, 1.0):
-        if step.optimizer.steps == 1:
-            return
+    if _moved_by(step, 1.0) and step.optimizer.steps == 1:
+        return
+    if step.optimizer.steps > 1:
+        _diagnose_other_loss(answer, step, result)
+        raise answer.wrong(f"one call makes {step.optimizer.steps} updates; it should make one")
+    if not step.optimizer.steps and not _same(_copies(step.student), step.before):
         raise answer.wrong("the weights are updated without the optimizer that was given")
     if _same(_copies(step.student), step.before):
         reason = "its step sees no gradients" if step.optimizer.steps else "its step is missing"
@@ -167,8 +177,6 @@ def _diagnose_update(answer: Answer, step: _Step, result: Any) -> None:
     if _moved_by(step, -1.0):
         raise answer.wrong("the update climbs: the loss becomes larger")
     _diagnose_other_loss(answer, step, result)
-    if step.optimizer.steps > 1:
-        raise answer.wrong(f"one call makes {step.optimizer.steps} updates; it should make one")
     raise answer.wrong(
         "the update is not the one that the distillation loss asks for: are T, λ, labels and soft targets all used?"
     )
@@ -179,6 +187,8 @@ def _likely_losses(step: _Step) -> dict[str, Tensor]:
     logits = step.reference(step.x)
     z, soft, y, t, lam = logits, step.soft_target_logits, step.labels, step.temperature, step.lam
     hard_part, divergence = F.cross_entropy(z.double(), y), soft_part(z, soft, t)
+    labelled = y != UNLABELLED
+    as_class_0 = F.cross_entropy(z.double(), y.clamp(min=0))
     return {
         "the loss ignores the soft targets": hard_part,
         "the loss ignores the labels": divergence,
@@ -189,7 +199,12 @@ def _likely_losses(step: _Step) -> dict[str, Tensor]:
         "λ has no effect: both parts count half": (hard_part + divergence) / 2,
         "T has no effect: the loss is that of T = 1": both_parts(z, soft, y, 1.0, lam),
         "the soft part is too small by T²": (1 - lam) * hard_part + lam * divergence / t**2,
-    }
+        "unlabelled examples (−100) count as class 0 in the hard part": (1 - lam) * as_class_0 + lam * divergence,
+        "the hard part is divided by the unlabelled examples, too; it is a mean over the labelled ones": (1 - lam)
+        * hard_part * labelled.double().mean() + lam * divergence,
+        "unlabelled examples are missing from the soft part; the teacher speaks of them, too": (1 - lam) * hard_part
+        + lam * soft_part(z[labelled], soft[labelled], t),
+    }  # fmt: skip
 
 
 def _diagnose_other_loss(answer: Answer, step: _Step, result: Any) -> None:

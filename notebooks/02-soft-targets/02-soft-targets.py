@@ -77,11 +77,14 @@ for shape, dtype in (((5, 7), torch.float32), ((1, 3), torch.double), ((2, 3, 4)
     with checks.without_toolkit("softmax_with_temperature"):
         answer = softmax_with_temperature(fresh, 3.0)
         extreme = softmax_with_temperature(fresh.sign() * 1e4, 1.0)
+        warm = softmax_with_temperature(fresh / fresh.abs().max() * 1e4, 2500.5)
     assert type(answer) is torch.Tensor
     assert type(extreme) is torch.Tensor
     torch.testing.assert_close(answer, expected, check_dtype=False, rtol=1e-4, atol=1e-5)
     expected_extreme = F.softmax(fresh.sign() * 1e4, dim=-1)
     torch.testing.assert_close(extreme, expected_extreme, check_dtype=False, rtol=1e-3, atol=1e-3)
+    expected_warm = F.softmax(fresh / fresh.abs().max() * 1e4 / 2500.5, dim=-1)
+    torch.testing.assert_close(warm, expected_warm, check_dtype=False, rtol=1e-3, atol=1e-4)
     assert torch.equal(fresh, kept)
 ### END HIDDEN TESTS
 

@@ -77,10 +77,10 @@ checks.check(soft_loss)
 ### BEGIN HIDDEN TESTS
 for batch, dtype in ((6, torch.float32), (1, torch.float64)):
     student, teacher_z = (2 * torch.randn(batch, 5, dtype=dtype).requires_grad_() for _ in range(2))
-    tempered = F.log_softmax(student / 3, -1), F.log_softmax(teacher_z.detach() / 3, -1)
-    expected = 9 * F.kl_div(*tempered, reduction="batchmean", log_target=True)
+    tempered = F.log_softmax(student / 2.5, -1), F.log_softmax(teacher_z.detach() / 2.5, -1)
+    expected = 6.25 * F.kl_div(*tempered, reduction="batchmean", log_target=True)
     with checks.without_toolkit("soft_loss"):
-        answer = soft_loss(student, teacher_z, 3.0)
+        answer = soft_loss(student, teacher_z, 2.5)
         extreme = soft_loss(student.sign() * 1e4, -student.sign() * 1e4, 2.0)
     assert type(answer) is torch.Tensor
     assert answer.shape == ()
@@ -175,7 +175,10 @@ torch.testing.assert_close(yours, 10 * mean)
 
 # %% nbgrader={"grade": false, "grade_id": "distillation-loss", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def distillation_loss(student_logits, teacher_logits, labels, temperature, lam):
-    """(1 − λ)·cross entropy + λ·soft loss; logits (batch, classes), labels (batch,) as class indices."""
+    """(1 − λ)·cross entropy + λ·soft loss; labels (batch,) are class indices.
+
+    Logits of shape (batch, classes), up to ±10,000. Returns one number.
+    """
     ### BEGIN SOLUTION
     hard = F.cross_entropy(student_logits, labels)
     return (1 - lam) * hard + lam * soft_loss(student_logits, teacher_logits, temperature)
@@ -201,6 +204,10 @@ for batch, dtype in ((6, torch.float32), (1, torch.float64)):
         wanted = torch.autograd.grad(expected, one, retain_graph=True)[0]
         torch.testing.assert_close(gradients[0], wanted, check_dtype=False, rtol=1e-3, atol=1e-4)
         assert gradients[1] is None or not gradients[1].any()
+    large, unlikely = 1e4 * one.detach().sign(), one.argmin(-1)
+    extreme = distillation_loss(large, other, unlikely, 3.0, 0.0)
+    expected = F.cross_entropy(large.double(), unlikely)
+    torch.testing.assert_close(extreme, expected, check_dtype=False, rtol=1e-3, atol=1e-3)
 ### END HIDDEN TESTS
 
 # %% against-toolkit-intro [markdown]

@@ -45,6 +45,15 @@ def into_teacher(s, z, t):
     return t**2 * F.kl_div((s / t).log_softmax(1), (z / t).log_softmax(1), log_target=True, reduction="batchmean")
 
 
+def detached_in_place(s, z, t):
+    return t**2 * kl(z.detach_() if z.requires_grad else z, s, t).mean()
+
+
+wrong(name, "changes requires_grad of its input")(detached_in_place)
+wrong(name, "at T = 2.5")(lambda s, z, t: int(t) ** 2 * kl(z, s, int(t)).mean())
+wrong(name, "finite but wrong loss")(
+    lambda s, z, t: t**2 * (softmax(z.detach() / t, 1) * ((softmax(z.detach() / t, 1) + 1e-12).log() - (softmax(s / t, 1) + 1e-12).log())).sum(1).mean()
+)  # fmt: skip
 wrong(name, "is T² missing?")(lambda s, z, t: kl(z, s, t).mean())
 wrong(name, "the two are swapped, KL(student ‖ teacher), and T² is missing")(lambda s, z, t: kl(s, z, t).mean())
 wrong(name, "divides by T² where it should multiply")(lambda s, z, t: kl(z, s, t).mean() / t**2)
@@ -107,6 +116,12 @@ right(name)(
     lambda s, z, y, t, lam: (
         (1 - lam) * -s.log_softmax(1)[range(len(y)), y].mean() + lam * losses.soft_divergence(s, z, t)
     )
+)
+wrong(name, "large logits overflow")(
+    lambda s, z, y, t, lam: (1 - lam) * F.nll_loss(softmax(s, -1).log(), y) + lam * soft(s, z, t)
+)
+wrong(name, "finite but wrong loss")(
+    lambda s, z, y, t, lam: (1 - lam) * F.nll_loss((softmax(s, -1) + 1e-8).log(), y) + lam * soft(s, z, t)
 )
 wrong(name, "λ is on the wrong part")(lambda s, z, y, t, lam: lam * ce(s, y) + (1 - lam) * soft(s, z, t))
 wrong(name, "too small by T²")(lambda s, z, y, t, lam: (1 - lam) * ce(s, y) + lam * soft(s, z, t) / t**2)

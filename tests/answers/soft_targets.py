@@ -44,6 +44,19 @@ def half_of_it(z, t):
     return torch.nan_to_num(out.exp() / out.exp().sum(-1, keepdim=True))
 
 
+def shifted_by_too_much(z, t):
+    weights = ((z - z.amax(-1, keepdim=True) * t) / t).exp()
+    return weights / weights.sum(-1, keepdim=True)
+
+
+def power_of_probabilities(z, t):
+    powers = softmax(z, -1) ** (1 / t)
+    return powers / powers.sum(-1, keepdim=True)
+
+
+wrong(name, "large logits")(shifted_by_too_much)
+wrong(name, "finite but wrong")(power_of_probabilities)
+wrong(name, "at a temperature of 2.5")(lambda z, t: softmax(z / int(t or 1), -1) if t > 1 else softmax(z / t, -1))
 wrong(name, "plain softmax")(lambda z, t: softmax(z, -1))
 wrong(name, "sharper instead of flatter")(lambda z, t: softmax(z * t, -1))
 wrong(name, "along the batch")(lambda z, t: softmax(z / t, 0))

@@ -1,5 +1,7 @@
 """Answers to lesson 04: teacher logits, and a training step."""
 
+import copy
+
 import torch
 
 from answers import right, shortcut, wrong
@@ -79,6 +81,14 @@ wrong(name, "logarithms of probabilities")(lambda teacher, x: careful(teacher, x
 wrong(name, "returns classes")(lambda teacher, x: careful(teacher, x).argmax(1))
 wrong(name, "returns a ndarray")(lambda teacher, x: careful(teacher, x).numpy())
 wrong(name, "is a return missing?")(lambda teacher, x: print(end="") if careful(teacher, x) is x else None)
+
+
+@right(name)
+def on_a_copy(teacher, x):
+    frozen = copy.deepcopy(teacher).eval().requires_grad_(False)
+    return frozen(x)
+
+
 wrong(name, "never run")(lambda teacher, x: torch.zeros(len(x), 4))
 wrong(name, "changes its input in place (argument 2)")(lambda teacher, x: careful(teacher, x.mul_(2)))
 
@@ -189,6 +199,40 @@ wrong(name, "not the one that the distillation loss asks for")(
     lambda s, o, x, y, z, t, lam: step(s, o, x, y, z, t, 0.123)
 )
 wrong(name, "not what is returned: the loss ignores the labels")(right_step_with_another_loss)
+
+
+@right(name)
+def mode_put_back(student, *rest):
+    mode = student.training
+    loss = step(student, *rest)
+    student.train(mode)
+    return loss
+
+
+def with_hard_part(hard, seen=lambda tensor, y: tensor):
+    def answer(student, optimizer, x, y, z, t, lam):
+        student.train()
+        s = student(x)
+        loss = (1 - lam) * hard(s, y) + lam * soft(seen(s, y), seen(z, y), t)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return answer
+
+
+def own_optimizer(student, optimizer, *rest):
+    return step(student, torch.optim.SGD(student.parameters(), 0.1), *rest)
+
+
+wrong(name, "count as class 0")(with_hard_part(lambda s, y: ce(s, y.clamp(min=0))))
+wrong(name, "divided by the unlabelled examples")(with_hard_part(lambda s, y: ce(s, y, reduction="none").mean()))
+wrong(name, "missing from the soft part")(with_hard_part(ce, lambda tensor, y: tensor[y >= 0]))
+wrong(name, "changes its input in place")(lambda s, o, x, y, *rest: step(s, o, x, y.clamp_(min=0), *rest))
+wrong(name, "without the optimizer that was given")(own_optimizer)
+wrong(name, "are T, λ")(lambda s, o, x, y, z, t, lam: step(s, o, x, y, z, 4.0, lam))
+wrong(name, "are T, λ")(lambda s, o, x, y, z, t, lam: step(s, o, x, y, z, t, 0.7))
 wrong(name, "never run")(lambda s, o, x, y, z, t, lam: 0.0)
 
 shortcut("teacher_logits")(training.predict)
