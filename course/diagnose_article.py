@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course.answers import Answer, Task, close, shown
+from course.answers import Answer, Task, close, finite, shown
 from course.reference import fresh, match, random_labels, widths
 from toolkit import losses
 
@@ -52,7 +52,8 @@ def largest_weight_difference(answer: Answer) -> None:
     case += ", ".join(shown(parameter) for parameter in second.parameters())
     _diagnose_difference(answer, first, second, case)
     for dtype in (torch.float32, torch.float64):
-        one = _network(dtype)
+        one = nn.Sequential(_network(dtype))
+        next(one.parameters()).requires_grad_(False)  # what is frozen counts, too
         for place in range(len(list(one.parameters()))):
             other = copy.deepcopy(one)
             with torch.no_grad():
@@ -64,18 +65,31 @@ def largest_weight_difference(answer: Answer) -> None:
             case = f"two networks that differ most in parameter {place + 1} of 6"
             _diagnose_difference(answer, one, other, case)
             _diagnose_difference(answer, other, one, case)
-        _diagnose_difference(answer, one, copy.deepcopy(one), "a network and its copy")
         other = copy.deepcopy(one)
-        list(other.parameters())[-1].data[1] += 2e-6
-        if not 1e-6 < _plain_float(answer, answer(one, other), "your result") < 4e-6:
-            raise answer.wrong("a difference of two millionths is not seen: is something rounded?")
+        for buffer in other.buffers():
+            buffer += 5
+        for case, twin in (
+            ("its copy", copy.deepcopy(one)),
+            ("a copy with other statistics, which are no parameters", other),
+        ):
+            _diagnose_difference(answer, one, twin, f"a network and {case}")
+            if answer(one, twin) != 0:
+                raise answer.wrong("two networks of equal parameters are exactly 0.0 apart")
+        last, changed = list(one.parameters())[-1], list(other.parameters())[-1]
+        changed.data[1] += 1.4e-6
+        apart = (changed - last).abs().max().item()
+        if abs(_plain_float(answer, answer(one, other), "your result") / apart - 1) > 0.1:
+            raise answer.wrong("a difference of a millionth is not seen as it is: is something rounded?")
 
 
 def _diagnose_difference(answer: Answer, first: nn.Module, second: nn.Module, case: str) -> None:
-    before = [parameter.detach().clone() for network in (first, second) for parameter in network.parameters()]
+    parameters = [*first.parameters(), *second.parameters()]
+    modules = [*first.modules(), *second.modules()]
+    before = [parameter.detach().clone() for parameter in parameters]
+    circumstances = [p.requires_grad for p in parameters], [module.training for module in modules]
     result = answer(first, second)
-    after = [parameter.detach() for network in (first, second) for parameter in network.parameters()]
-    if not all(torch.equal(one, other) for one, other in zip(before, after, strict=True)):
+    now = [p.requires_grad for p in parameters], [module.training for module in modules]
+    if now != circumstances or not all(map(torch.equal, before, [p.detach() for p in parameters])):
         raise answer.wrong("your function changes the networks that it compares")
     actual = _plain_float(answer, result, "your result")
     half = len(before) // 2
@@ -177,7 +191,7 @@ def _diagnose_what_is_left(
 def _two_numbers(answer: Answer, result: Any) -> tuple[float, float]:
     if result is None:
         raise answer.wrong("your function returns None: is a return missing?")
-    if type(result) not in (tuple, list) or len(result) != 2:
+    if not isinstance(result, tuple | list) or len(result) != 2:
         kind = type(result).__name__
         raise answer.wrong(f"your function returns a {kind}; two floats are needed, as in return one, other")
     first, second = result
@@ -275,7 +289,8 @@ def weight_penalty(answer: Answer) -> None:
         (torch.float64, ((2,), (1, 1), (2, 3, 2, 2))),
     ):
         for norm in ("l1", "l2"):
-            _penalty_and_its_gradients(answer, [fresh(*shape, dtype=dtype) for shape in shapes], norm)
+            parameters = [*(fresh(*shape, dtype=dtype) for shape in shapes), fresh(1, dtype=dtype)[0]]
+            _penalty_and_its_gradients(answer, parameters, norm)
     _penalty_without_weights(answer)
 
 
@@ -307,6 +322,9 @@ def _penalty_on_public_case(answer: Answer, norm: str) -> None:
         + torch.linalg.matrix_norm(kernel, 1).sum(),
     }  # fmt: skip
     match(answer, actual, expected, case, mistakes)
+    slopes = torch.autograd.grad(actual, parameters[::2], allow_unused=True) if actual.requires_grad else ()
+    if not all(finite(slope) for slope in slopes if slope is not None):
+        raise answer.wrong("the gradient is nan or infinite where a weight is 0", case)
 
 
 def _penalty(answer: Answer, parameters: list[Tensor], norm: str) -> Tensor:
@@ -336,7 +354,7 @@ def _penalty_and_its_gradients(answer: Answer, parameters: list[Tensor], norm: s
 
 
 def _penalty_without_weights(answer: Answer) -> None:
-    for parameters in ([], [fresh(3).requires_grad_()]):
+    for parameters in ([], [fresh(3).requires_grad_(), fresh(1)[0].requires_grad_()]):
         result = answer(parameters, "l2", situation="on a list without weights")
         if not isinstance(result, Tensor | float | int) or isinstance(result, bool) or not close(result, 0.0):
             raise answer.wrong("a list without weights has a penalty of 0", "no weights", 0.0, result)

@@ -39,21 +39,21 @@ def _frozen(module: nn.Module) -> nn.Module:
     return module.requires_grad_(False)
 
 
-def _kept(module: nn.Module) -> list[tuple[torch.dtype, bool, Tensor]]:
-    """Remember what must not change: type, whether it is trained, and value of every tensor."""
+def _kept(module: nn.Module) -> tuple[list[Any], list[Tensor]]:
+    """Remember what must not change: modes; type, training and gradient of every tensor; and its value."""
     tensors = [*module.parameters(), *module.buffers()]
-    return [(tensor.dtype, tensor.requires_grad, tensor.detach().clone()) for tensor in tensors]
+    circumstances = [(tensor.dtype, tensor.requires_grad, tensor.grad is None) for tensor in tensors]
+    modes = [part.training for part in module.modules()]
+    return [*modes, *circumstances], [tensor.detach().clone() for tensor in tensors]
 
 
 def _on_modules(answer: Answer, *modules: nn.Module, situation: str = "") -> float:
     """Run an answer on modules; it must give one number and leave them as they are."""
     before = [_kept(module) for module in modules]
     actual = _number(answer, answer(*modules, situation=situation))
-    for old, module in zip(before, modules, strict=True):
-        new = _kept(module)
-        if len(old) != len(new) or any(
-            one[:2] != other[:2] or not torch.equal(one[2], other[2]) for one, other in zip(old, new, strict=True)
-        ):
+    for (circumstances, values), module in zip(before, modules, strict=True):
+        now, new_values = _kept(module)
+        if now != circumstances or not all(map(torch.equal, values, new_values)):
             raise answer.wrong("your function changes the model that it is given; it should only look")
     return actual
 
@@ -100,6 +100,13 @@ def count_parameters(answer: Answer) -> None:
             "this counts the frozen parameters; those that are trained are needed": 16,
         },
     )
+    _count(answer, lambda: nn.Linear(3, 4), "Linear(3, 4)", 16, {
+        "the parameters of the module itself are missing: it may have some beside those of its children": 0,
+    })  # fmt: skip
+    _count(answer, lambda: _layers(nn.BatchNorm1d(4), nn.BatchNorm1d(4)), "two BatchNorm1d(4)", 16, {
+        "parameters that are equal by chance are counted once: they are two all the same": 8,
+    })  # fmt: skip
+    _count(answer, lambda: nn.ParameterList([torch.tensor(1.0)]), "a single number, of no dimension", 1, {})
     _count(answer, _partly_frozen, "Linear(3, 4) of which only the bias is trained", 4, {
         "a layer may be frozen in part: here its weight is, and its bias is not": 16,
         "a layer may be frozen in part: its bias is trained all the same": 0,
@@ -247,7 +254,9 @@ def latency_summary(answer: Answer) -> None:
         seconds[warm_up - 1] = last_warm_up  # need not be slow
         seconds[warm_up] = first  # and what is slow need not be warm-up
         _summary(answer, seconds.to(dtype), warm_up, "")
-    _summary(answer, 0.004 * (0.5 * fresh(41, dtype=torch.float64)).exp(), 0, "", situation="without any warm-up")
+    seconds = 0.004 * (0.5 * fresh(41, dtype=torch.float64)).exp()
+    seconds[0] = 1
+    _summary(answer, seconds, 0, "", situation="without any warm-up")
 
 
 def _summary(answer: Answer, seconds: Tensor, warm_up: int, case: str, situation: str = "on fresh numbers") -> None:
@@ -279,7 +288,7 @@ def _pair(answer: Answer, result: Any) -> tuple[float, float]:
         result = result.tolist()
     if result is None:
         raise answer.wrong("your function returns None: is a return missing?")
-    if type(result) not in (tuple, list):
+    if not isinstance(result, tuple | list):
         raise answer.wrong(f"your function returns a {type(result).__name__}, where a pair of numbers is needed")
     if len(result) != 2:
         raise answer.wrong(f"your function returns {len(result)} results, where a pair of numbers is needed")
@@ -304,7 +313,10 @@ def _fits(pair: Sequence[float], seconds: Tensor) -> bool:
     """Whether a pair is median and 95th percentile of these measurements, by any usual rule, in milliseconds."""
     in_order = (1000 * seconds).sort().values
     place = int(0.95 * (len(in_order) - 1) + 1e-9)
-    return _is_median(pair[0], in_order) and _between(pair[1], in_order[place], in_order[place + 1])
+    lower, here, upper = in_order[place - 1 : place + 2].tolist()
+    # Between two places rules go at most nineteen twentieths of the way, from below as from above.
+    low, high = lower + 0.95 * (here - lower), here + 0.95 * (upper - here)
+    return _is_median(pair[0], in_order) and _between(pair[1], low, high)
 
 
 def _seems(pair: Sequence[float], seconds: Tensor, scale: float = 1000.0) -> bool:

@@ -133,6 +133,7 @@ checks.check(difference_verdict)
 ### BEGIN HIDDEN TESTS
 # Seeds, mean difference over its standard error, common spread between seeds over that of the differences.
 verdicts = ((2, 21, 1), (2, 7, 1), (3, 3.3, 1), (3, 3.8, 1), (4, 2.4, 1), (5, 2.3, 1), (5, 3.9, 1))
+verdicts += ((3, 4.1, 1), (3, 4.8, 1), (12, 2.08, 1), (30, 2.02, 1))
 verdicts += ((10, 4.5, 1), (10, 1.1, 1), (7, 5, 9), (4, 12, 1), (4, 12, 1))
 for dtype in (torch.float32, torch.float64):
     for sign in (1, -1):
@@ -250,9 +251,14 @@ for dtype in (torch.float32, torch.float64):
             [float(part) for part in answer], list(expected), rtol=1e-4, atol=1e-4
         )
     tied = torch.randint(0, 5, (3, 3, 4)).to(dtype) / 8  # binary fractions: sums are exact
-    tied[0, 1], tied[2, 0], tied[2, 2] = (
+    tied[0, 1], tied[0, 2], tied[2, 0], tied[2, 2] = (
         torch.tensor(row, dtype=dtype)
-        for row in ([0.5, 0.75, 1, 0.75], [1, 0.5, 0.75, 0.75], [0.75, 0.75, 0.75, 0.75])
+        for row in (
+            [0.5, 0.75, 1, 0.75],
+            [0.75, 1, 0.5, 0.75],
+            [1, 0.5, 0.75, 0.75],
+            [0.75, 0.75, 0.75, 0.75],
+        )
     )
     with checks.without_toolkit("choose_settings"):
         ties = choose_settings(tied, [8.0, 2.0, 4.0], [0.3, 0.7, 0.1])
@@ -387,7 +393,7 @@ checks.check(false_alarm_chance)
 ### BEGIN HIDDEN TESTS
 for comparisons in (1, 2, 5, 40):
     level = 0.7 + 0.29 * torch.rand(1).item()
-    chance = float(false_alarm_chance(comparisons, level))
+    chance = torch.as_tensor(false_alarm_chance(comparisons, level)).reshape(()).item()
     assert abs(chance - (1 - level**comparisons)) < 1e-4
 ### END HIDDEN TESTS
 

@@ -377,8 +377,8 @@ for dtype in (torch.float32, torch.float64):
     flat = torch.cat([weight.flatten() for weight in weights])
     for norm, expected, slope in (("l1", flat.abs(), flat.sign()), ("l2", flat**2, 2 * flat)):
         with checks.without_toolkit("weight_penalty"):
-            answer = weight_penalty(tensors, norm)
-            empty = weight_penalty(biases, norm)
+            answer = weight_penalty([*tensors, torch.tensor(2.0)], norm)
+            empty = weight_penalty([*biases, torch.tensor(2.0)], norm)
         assert type(answer) is torch.Tensor
         assert answer.shape == ()
         torch.testing.assert_close(answer, expected.sum(), check_dtype=False, rtol=1e-4, atol=1e-4)

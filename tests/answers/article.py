@@ -57,7 +57,7 @@ wrong(name, "biases are left out")(lambda a, b: max(p.abs().max().item() for p i
 wrong(name, "only the first parameter")(lambda a, b: parts(a, b)[0].abs().max().item())
 wrong(name, "only the last parameter")(lambda a, b: parts(a, b)[-1].abs().max().item())
 wrong(name, "this is a mean")(lambda a, b: torch.cat([p.flatten() for p in parts(a, b)]).abs().mean().item())
-wrong(name, "a difference of two millionths")(lambda a, b: round(max(p.abs().max().item() for p in parts(a, b)), 4))
+wrong(name, "a difference of a millionth")(lambda a, b: round(max(p.abs().max().item() for p in parts(a, b)), 4))
 wrong(name, "sum of absolute differences")(lambda a, b: sum(p.abs().sum().item() for p in parts(a, b)))
 wrong(name, "largest differences of each layer")(lambda a, b: sum(p.abs().max().item() for p in parts(a, b)))
 wrong(name, "sum of squares")(lambda a, b: sum(p.square().sum().item() for p in parts(a, b)))
@@ -66,9 +66,16 @@ wrong(name, "largest squared difference")(lambda a, b: max(p.square().max().item
 wrong(name, "not a Python float")(lambda a, b: max(p.abs().max() for p in parts(a, b)))
 wrong(name, "not a Python float")(lambda a, b: all(not p.any() for p in parts(a, b)))
 wrong(name, "changes the networks")(into_the_first)
+wrong(name, "exactly 0.0 apart")(lambda a, b: max(p.abs().max().item() for p in parts(a, b)) + 1e-8)
+wrong(name, "changes the networks")(
+    lambda a, b: max(p.abs().max().item() for p in parts(a.eval().requires_grad_(False), b))
+)
+wrong(name, "other statistics")(
+    lambda a, b: max((v.double() - b.state_dict()[k].double()).abs().max().item() for k, v in a.state_dict().items())
+)
 wrong(name, "is a return missing?")(lambda a, b: None)
 wrong(name, "two networks that differ most in parameter 3 of 6")(
-    lambda a, b: max(p.abs().max().item() for p, named in zip(parts(a, b), a.named_parameters(), strict=True) if named[0][0] != "1")
+    lambda a, b: max(p.abs().max().item() for p, named in zip(parts(a, b), a.named_parameters(), strict=True) if not named[0].startswith("0.1"))
 )  # fmt: skip
 wrong(name, "raises ValueError")(lambda a, b: max(p.item() for p in parts(a, b)) if len(parts(a, b)) > 2 else max([]))
 
@@ -343,6 +350,12 @@ wrong(name, "has a penalty of 0")(
 )
 
 # ---- calls of the toolkit ------------------------------------------------------------------------------------
+
+
+wrong(name, "the value is wrong")(lambda ps, norm: add(size(norm)(p).sum() for p in ps if p.ndim != 1))
+wrong(name, "nan or infinite where a weight is 0")(
+    lambda ps, norm: add((p.square() if norm == "l2" else p.square().sqrt()).sum() for p in counted(ps))
+)
 
 
 @shortcut("weight_penalty")

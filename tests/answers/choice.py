@@ -145,6 +145,12 @@ wrong(name, "only the sign of the mean difference counts")(
     lambda d, a: NONE if len(a) == 1 else said((d - a).double().mean(), 0)
 )
 wrong(name, "a quantile of the normal distribution (1.96) is used: with few seeds")(variant(quantile=1.96))
+wrong(name, "the verdict is wrong")(
+    lambda d, a: said((m := (d - a).double()).mean().item(), stats.t.ppf(0.975, len(m) - 1) * m.std().item() / max(1, len(m) - 1) ** 0.5)
+)  # fmt: skip
+wrong(name, "the verdict is wrong")(
+    lambda d, a: NONE if abs((d - a).mean()) < 0.005 else said((m := (d - a).double()).mean().item(), stats.t.ppf(0.975, len(m) - 1) * m.std().item() / len(m) ** 0.5)
+)  # fmt: skip
 wrong(name, "normal distribution")(variant(quantile=2.0))
 wrong(name, "(1.96) is used, and the spread divides by n, not by n − 1")(variant(quantile=1.96, ddof=0))
 wrong(name, "the spread divides by n, not by n − 1")(variant(ddof=0))
@@ -271,6 +277,16 @@ wrong(name, "wrong order")(lambda v, ts, lams: loops(v, ts, lams)[::-1])
 wrong(name, "taken as sorted")(lambda v, ts, lams: loops(v, sorted(ts), sorted(lams)))
 wrong(name, "the student alone (λ = 0) is left out")(only_distilled)
 wrong(name, "the difference from λ = 0 in the same row")(by_gain)
+
+
+def last_lam_of_first_temperature(v, ts, lams):
+    mean = v.double().mean(-1)
+    row = next(row for row in mean if row.max() == mean.max())
+    column = max(k for k, value in enumerate(row) if value == row.max())
+    return ts[[bool((one == row).all()) for one in mean].index(True)], lams[column]
+
+
+wrong(name, "where several settings have the same mean")(last_lam_of_first_temperature)
 wrong(name, "the last one is taken")(last)
 wrong(name, "the first temperature comes first")(lams_first)
 wrong(name, "where several settings have the same mean")(smallest_of_equals)

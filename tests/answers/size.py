@@ -1,5 +1,6 @@
 """Answers to lesson 01: number of parameters, compression ratio, summary of latencies."""
 
+import collections
 import io
 import math
 import statistics
@@ -82,6 +83,18 @@ def of_layers(*kinds):
     return count
 
 
+wrong(name, "changes the model")(lambda model: by_a_sum(model.eval()))
+wrong(name, "equal by chance")(
+    lambda model: sum(
+        len(values) for values in {tuple(p.flatten().tolist()) for p in model.parameters() if p.requires_grad}
+    )
+)
+wrong(name, "of the module itself are missing")(
+    lambda model: sum(p.numel() for p in {p for child in model.children() for p in child.parameters()} if p.requires_grad)
+)  # fmt: skip
+wrong(name, "the value is wrong")(
+    lambda model: sum(p.numel() for p in model.parameters() if p.requires_grad and p.ndim)
+)
 wrong(name, "counts tensors")(lambda model: len(list(model.parameters())))
 wrong(name, "counts layers")(lambda model: sum(isinstance(m, torch.nn.Linear) for m in model.modules()))
 wrong(name, "biases are missing")(lambda model: sum(p.numel() for p in model.parameters() if p.ndim > 1))
@@ -355,6 +368,16 @@ def middle(rest):
     return rest.sort().values[len(rest) // 2]
 
 
+right(name)(
+    lambda s, w: (
+        np.median(1e3 * s[w:].numpy()),
+        np.percentile(1e3 * s[w:].numpy(), 95, method="interpolated_inverted_cdf"),
+    )
+)
+right(name)(lambda s, w: collections.namedtuple("Summary", "median p95")(*by_sorting(s, w)))
+wrong(name, "not right yet")(
+    lambda s, w: (1000 * s[w:].median(), 1000 * s[w:].sort().values[math.ceil(0.95 * (len(s) - w))])
+)
 wrong(name, "warm-up measurements are still in")(summary(rest=lambda s, w: s))
 wrong(name, "the last measurements are dropped")(summary(rest=lambda s, w: s[: len(s) - w]))
 wrong(name, "the fastest measurements are dropped")(summary(rest=lambda s, w: s.sort().values[w:]))
