@@ -258,8 +258,10 @@ def _exam_split(grades: Path) -> str:
     path = grades / ".marks" / "exam-split.txt"
     with suppress(OSError):
         return path.read_text(encoding="utf-8").strip()
+    from course.capstone import FIRST_EXAM_SPLIT  # brings PyTorch along, which nothing else here needs
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(str(secrets.randbelow(2**31)), encoding="utf-8")
+    path.write_text(str(FIRST_EXAM_SPLIT + secrets.randbelow(2**31)), encoding="utf-8")
     return path.read_text(encoding="utf-8")
 
 
@@ -272,11 +274,11 @@ def summary(graded: Graded, grades: Path) -> Iterable[str]:
         f"{len(students)} students, {len(lessons)} lessons: {graded.marked_now} submissions marked"
         f"{f', {unchanged} unchanged since the last run' if unchanged else ''}."
     )
+    if missing := sum(sheet.missing for sheet in graded.sheets):
+        yield f"Of these, {missing} were never handed in."
     found = Counter(mark.status for sheet in graded.sheets for mark in sheet.marks)
     if troubles := [
-        f"{found[status]} {status}"
-        for status in ("timeout", "kernel_died", "missing_file", "unreadable")
-        if found[status]
+        f"{found[status]} {status}" for status in ("timeout", "kernel_died", "unreadable") if found[status]
     ]:
         yield f"Tasks without a computed mark: {', '.join(troubles)}. The report names them."
     if graded.waiting:

@@ -60,6 +60,11 @@ class Sheet:
         """Number of answers that wait for a mark by hand."""
         return sum(mark.status == "needs_manual" for mark in self.marks)
 
+    @property
+    def missing(self) -> bool:
+        """Whether nothing at all was handed in."""
+        return all(mark.status == "missing_file" for mark in self.marks)
+
     def to_json(self) -> dict[str, Any]:
         """Give plain data, to be stored."""
         return asdict(self)

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
@@ -37,6 +37,7 @@ _STATUS = {
     "unreadable": "the file cannot be read as a notebook",
 }
 _NOT_HANDED_IN = ("missing_file", "unreadable")
+T = TypeVar("T")
 
 # ---- Texts, numbers, files ----------------------------------------------------------------------------------------
 
@@ -209,7 +210,8 @@ _FEEDBACK = """{% extends "page" %}
 {% if sheet.handed_in %}<p class="soft">Handed in: {{ sheet.handed_in }}</p>{% endif %}
 {% if sheet.late %}<p><strong>{{ sheet.late }}</strong></p>{% endif %}
 {% if sheet.notes %}<ul>{% for note in sheet.notes %}<li>{{ note }}</li>{% endfor %}</ul>{% endif %}
-{% for mark in sheet.marks %}
+{% if sheet.missing %}<p>{{ sheet.marks[0]|in_words }}</p>{% endif %}
+{% for mark in sheet.marks if not sheet.missing %}
 <section>
 <h3><code>{{ mark.task }}</code>: {{ "–" if mark.status == "needs_manual" else mark.points|number }} of {{ mark.max_points|number }}, {{ mark|in_words }}</h3>
 {% if mark.reason and mark.reason not in mark.feedback ~ mark|in_words %}<p>{{ mark.reason }}</p>{% endif %}
@@ -358,6 +360,8 @@ or was never handed in, is left out of every mean below. In <code>totals.csv</co
 {% for mark in changed %}<li><bdi>{{ mark.student }}</bdi>, {{ mark.lesson }}, <code>{{ mark.task }}</code></li>{% endfor %}{% endcall %}
 {% call listed("Late", late|length, "submission") %}
 {% for sheet in late %}<li><bdi>{{ sheet.student }}</bdi>, {{ sheet.lesson }}: {{ sheet.late }}</li>{% endfor %}{% endcall %}
+{% call listed("Not handed in", missing|map("last")|map("length")|sum, "submission") %}
+{% for lesson, sheets in missing %}<li>{{ lesson }}: {{ people(sheets) }}</li>{% endfor %}{% endcall %}
 {% call listed("Something was wrong with", troubled|length, "submission") %}
 {% for sheet, troubles in troubled %}<li><bdi>{{ sheet.student }}</bdi>, {{ sheet.lesson }}: {{ troubles|join("; ") }}
 {% if sheet.where %}<span class="soft">({{ sheet.where }})</span>{% endif %}</li>{% endfor %}{% endcall %}
@@ -433,6 +437,7 @@ def write_report(sheets: Sequence[Sheet], folder: Path) -> None:
         waiting=sorted(waiting.items()),
         changed=[mark for mark in marks if mark.status == "manual" and ANSWER_CHANGED in mark.reason],
         late=[sheet for sheet in sheets if sheet.late],
+        missing=list(_grouped((sheet for sheet in sheets if sheet.missing), lambda sheet: sheet.lesson).items()),
         troubled=[(sheet, troubles) for sheet in sheets if (troubles := _troubles(sheet))],
         short=SHORT,
     )
@@ -505,16 +510,16 @@ def _percent(part: float) -> str:
     return f"{100 * part:.0f}\xa0%"
 
 
-def _grouped(marks: Iterable[Mark], by: Callable[[Mark], Any]) -> dict[Any, list[Mark]]:
-    groups: dict[Any, list[Mark]] = {}
-    for mark in marks:
-        groups.setdefault(by(mark), []).append(mark)
+def _grouped(things: Iterable[T], by: Callable[[T], Any]) -> dict[Any, list[T]]:
+    groups: dict[Any, list[T]] = {}
+    for thing in things:
+        groups.setdefault(by(thing), []).append(thing)
     return groups
 
 
 def _troubles(sheet: Sheet) -> list[str]:
     """Say what was wrong with a submission: its notes, and every answer that could not be run to its end."""
-    bad = [mark for mark in sheet.marks if mark.status in ("timeout", "kernel_died", *_NOT_HANDED_IN)]
+    bad = [mark for mark in sheet.marks if mark.status in ("timeout", "kernel_died", "unreadable")]
     troubles = list(sheet.notes)
     for words, marks in _grouped(bad, in_words).items():
         everything = len(marks) == len(sheet.marks)

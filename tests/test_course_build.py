@@ -55,6 +55,13 @@ def test_a_released_lesson_holds_no_output(release, lesson):
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
+def test_every_released_code_cell_can_be_run(release, lesson):
+    for cell in release[lesson].cells:
+        if cell.cell_type == "code":
+            compile(cell.source, cell.id, "exec")
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
 def test_an_answer_cell_keeps_its_def_line_and_docstring_and_raises(release, lesson):
     answers = [cell for cell in release[lesson].cells if is_graded(cell, "solution")]
     assert answers

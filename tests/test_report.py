@@ -136,13 +136,19 @@ def feedback_of(tmp_path, *sheets):
         ("graded", 2, "right"), ("graded", 1, "partly right"), ("graded", 0, "wrong"),
         ("not_attempted", 0, "not attempted yet"), ("needs_manual", 0, "waiting for a person"),
         ("manual", 1, "marked by hand"), ("timeout", 0, "stopped after too long"),
-        ("kernel_died", 0, "ended its own process"), ("missing_file", 0, "nothing was handed in"),
+        ("kernel_died", 0, "ended its own process"), 
         ("unreadable", 0, "the file cannot be read as a notebook"),
     ],
 )  # fmt: skip
 def test_each_status_has_words_of_its_own(status, points, said, tmp_path):
     (html,) = feedback_of(tmp_path, sheet("bo", mark(points=points, status=status)))
     assert re.search(rf"of 2, {said}<", html)
+
+
+def test_a_lesson_that_was_not_handed_in_takes_one_line(tmp_path):
+    (html,) = feedback_of(tmp_path, sheet("bo", mark("entropy", status="missing_file"), mark(status="missing_file")))
+    assert html.count("nothing was handed in") == 1
+    assert "<section>" not in html
 
 
 def test_feedback_shows_a_student_everything_of_their_own_and_nothing_of_others(tmp_path):
@@ -214,7 +220,7 @@ def test_report_says_what_is_to_do(tmp_path):
     assert "Marked by hand, and changed since: 1 answer di, 02-soft-targets, entropy" in said
     assert "Late: 1 submission anna, 02-soft-targets: 5 min late" in said
     assert "bo, 02-soft-targets: two check cells restored; stopped after too long (entropy) (/subs/bo.ipynb)" in said
-    assert "cy, 02-soft-targets: nothing was handed in" in said
+    assert "Not handed in: 1 submission 02-soft-targets: cy" in said
 
 
 def test_the_distribution_states_its_finding_twice(tmp_path):
