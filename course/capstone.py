@@ -18,6 +18,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from tqdm.auto import tqdm
 
+from course.marks import EXAM_VARIABLE
 from toolkit import data, models, scenarios, training
 from toolkit.data import Dataset
 from toolkit.training import Progress, Teacher
@@ -33,7 +34,6 @@ FULL_MARKS = 0.95  # full marks from here on
 POINTS = 10
 PRACTICE_SPLIT = 1  # any number below FIRST_EXAM_SPLIT may be practised on
 FIRST_EXAM_SPLIT = 1_000_000
-EXAM_VARIABLE = "DISTILLATION_EXAM_SPLIT"
 
 BASELINE = {
     "student": "mlp-32",

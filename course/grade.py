@@ -20,12 +20,11 @@ from pathlib import Path
 
 from course import by_hand, collect, rebuild, report
 from course.collect import Submission
-from course.marks import Mark, Sheet, Status
+from course.marks import EXAM_VARIABLE, Mark, Sheet, Status
 from course.rebuild import Lesson
 
 TASK_SECONDS = 20.0
 MOST_BYTES = 256 * 2**20  # of one notebook: somebody prints 100 MB, and is marked all the same
-EXAM_SPLIT_VARIABLE = "DISTILLATION_EXAM_SPLIT"
 
 Progress = Callable[[int, int], None]
 
@@ -90,7 +89,7 @@ def grade(
 
     known = {name: rebuild.lesson(name) for name in build.lessons(lessons)}
     found = collect.collect(folder, list(known), lambda content: rebuild.whose(content, known.values()))
-    os.environ.setdefault(EXAM_SPLIT_VARIABLE, _exam_split(grades))
+    os.environ.setdefault(EXAM_VARIABLE, _exam_split(grades))
     jobs = [
         Job(
             submission,
@@ -227,7 +226,7 @@ def _key(submission: Submission, lesson: Lesson, sealed: bool) -> str:
     """Tell a submission that was marked from one that is new or has changed, or whose tests have."""
     digest = hashlib.sha256(lesson.digest.encode())
     digest.update(json.dumps([submission.student, submission.where, submission.problem, sealed]).encode())
-    digest.update(os.environ.get(EXAM_SPLIT_VARIABLE, "").encode())
+    digest.update(os.environ.get(EXAM_VARIABLE, "").encode())
     with suppress(ValueError, OSError):  # what cannot be read is told when it is marked
         digest.update(submission.read(MOST_BYTES))
     return digest.hexdigest()

@@ -91,4 +91,7 @@ class TextTask:
     rubric: str
 
 
+EXAM_VARIABLE = (
+    "DISTILLATION_EXAM_SPLIT"  # of the environment: tells the marking processes the split of the capstone's exam
+)
 COLUMNS = tuple(field.name for field in fields(Mark))[:7]
