@@ -185,7 +185,8 @@ def _own(case: Validation, bias: float) -> int:
 
 
 def _best_of_other_class(case: Validation, bias: float, other: int) -> bool:
-    return _count(case, bias, other) >= max(_counts(case, other))
+    best = max(_counts(case, other))
+    return any(_count(case, bias + rounding, other) >= best for rounding in (0, 1e-4, -1e-4))
 
 
 def _best_of_signed(case: Validation, bias: float, sign: int) -> bool:
