@@ -11,14 +11,13 @@ import io
 import math
 import re
 import unicodedata
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from course.marks import Mark, Sheet, TextTask
-from course.report import ANSWER_CHANGED, PAGES, in_words, number, table, tidy, write
+from course.report import ANSWER_CHANGED, PAGES, first_of, in_words, number, table, tidy, write
 
 COLUMNS = (
     "student", "lesson", "task", "max_points", "points", "comment", "answer_changed", "answer", "answer_digest",
@@ -39,10 +38,15 @@ class _File:
     encoding: str = "utf-8-sig"
 
 
-def update(path: Path, sheets: Sequence[Sheet]) -> list[Sheet]:
+def update(path: Path, sheets: Sequence[Sheet]) -> tuple[list[Sheet], list[str]]:
     """Apply the marks by hand to computed ones, and note in the file which answers wait for a mark.
 
     The file as it was stays beside it as ``.bak`` when something changes.
+
+    Returns
+    -------
+    tuple
+        The sheets with their marks by hand, and a sentence about those that belong to no answer, if there are any.
 
     Raises
     ------
@@ -67,7 +71,20 @@ def update(path: Path, sheets: Sequence[Sheet]) -> list[Sheet]:
         key = mark.student, mark.lesson, mark.task
         return _applied(mark, rows[key], points.get(key)) if key in rows else mark
 
-    return [replace(sheet, marks=tuple(map(applied, sheet.marks))) for sheet in sheets]
+    marked = [replace(sheet, marks=tuple(map(applied, sheet.marks))) for sheet in sheets]
+    return marked, _given_to_nobody(path, file, keys, marks)
+
+
+def _given_to_nobody(path: Path, file: _File, keys: Sequence[Key], marks: Mapping[Key, Mark]) -> list[str]:
+    lessons = {lesson for _, lesson, _ in marks}
+    lines = [
+        f"{', '.join(key)} (line {line})"
+        for key, (line, row) in zip(keys, file.rows, strict=True)
+        if row["points"] and key not in marks and key[1] in lessons
+    ]
+    if not lines:
+        return []
+    return [f"marks in {path.name} for answers that are not there stay, and count for nobody: {first_of(lines)}"]
 
 
 def _merged(file: _File, keys: Sequence[Key], marks: Mapping[Key, Mark]) -> tuple[dict[Key, Row], list[Row]]:
@@ -93,11 +110,12 @@ def _merged(file: _File, keys: Sequence[Key], marks: Mapping[Key, Mark]) -> tupl
 def _compare(row: Row, mark: Mark) -> None:
     """Note the answer that is about to be marked, or that it is another than the one that was."""
     digest = "answer-" + hashlib.sha256(mark.answer.strip().encode("utf-8", "backslashreplace")).hexdigest()[:12]
+    row["answer"] = " ".join(tidy(mark.answer).split())
     if row["points"] and row["answer_digest"]:
         changed = row["answer_digest"] != digest
         row["answer_changed"] = f"{ANSWER_CHANGED}: read it, then empty answer_digest" if changed else ""
     else:
-        row |= {"answer": " ".join(tidy(mark.answer, 400).split()), "answer_digest": digest, "answer_changed": ""}
+        row |= {"answer_digest": digest, "answer_changed": ""}
 
 
 def _applied(mark: Mark, row: Row, points: float | None) -> Mark:
@@ -195,7 +213,6 @@ def _keys(file: _File, students: set[str]) -> list[Key]:
 
 def _all_points(path: Path, file: _File, keys: Sequence[Key], marks: Mapping[Key, Mark]) -> dict[Key, float]:
     found: dict[Key, float] = {}
-    lessons = {lesson for _, lesson, _ in marks}
     for key, (line, row) in zip(keys, file.rows, strict=True):
         if row["points"]:
             where = f"{path}, line {line}: {', '.join(key)}"
@@ -206,8 +223,6 @@ def _all_points(path: Path, file: _File, keys: Sequence[Key], marks: Mapping[Key
                 raise ValueError(f"{where}: points are {row['points']!r}, where a number {allowed} is needed")
             if found.setdefault(key, value) != value:
                 raise ValueError(f"{where}: points are {row['points']!r}, and {number(found[key])} in a line above")
-            if key not in marks and key[1] in lessons:
-                warnings.warn(f"{where}: there is no such answer; the mark is kept, and given to nobody", stacklevel=3)
     return found
 
 
@@ -231,9 +246,9 @@ _BY_HAND = """{% extends "page" %}
 {% for task in tasks %}
 <h2>{{ task.lesson }}, <code>{{ task.name }}</code>: {{ task.waiting|length }} waiting, {{ task.most|counted("point") }} each</h2>
 {% if task.text %}
-<div class="text">{{ task.text.question }}</div>
-<details open><summary>Model answer and rubric</summary><div class="text">{{ task.text.solution }}</div>
-<div class="text">{{ task.text.rubric or "There is no rubric." }}</div></details>
+<div class="text">{{ task.text.question|flowing }}</div>
+<details open><summary>Model answer and rubric</summary><div class="text">{{ task.text.solution|flowing }}</div>
+<div class="text">{{ (task.text.rubric or "There is no rubric.")|flowing }}</div></details>
 {% endif %}
 {% for mark, where in task.waiting %}{{ answer(mark, where) }}{% endfor %}
 {% if task.changed %}<h3>Marked, and changed since</h3>

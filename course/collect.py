@@ -7,7 +7,7 @@ import hashlib
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -34,6 +34,8 @@ class Submission:
     inner: str | None = None  # where the member is an archive itself: its name in that one
     handed_in: datetime | None = None  # with its zone; None where nobody knows
     late: bool = False  # the school's system says so
+    school_id: str = ""  # the student's number in that system
+    returns: str = ""  # the folder in which that system takes a file back for the student
     notes: tuple[str, ...] = ()
     problem: str = ""  # why nothing can be marked
     folder: Path = Path()  # where the class was collected
@@ -111,6 +113,8 @@ def collect(folder: Path, lessons: Sequence[str], known: Callable[[bytes], str |
         nothing = "; ".join([NOTHING, *(trouble for owner in owners for trouble in troubles[owner])])
         for lesson in in_question:
             mine = [claim for owner in owners for claim in claims[owner] if claim.lesson == lesson]
+            if not mine and nothing == NOTHING:
+                mine = [claim for owner in owners for claim in _no_notebooks(handed[owner], lesson, in_question)]
             empty = Submission(key, lesson, None, problem=nothing, folder=root)
             submissions.append(_counting(mine, empty) if mine else empty)
     return Collection(tuple(submissions), tuple(warnings))
@@ -136,6 +140,8 @@ def _counting(claims: Sequence[Claim], empty: Submission) -> Submission:
         inner=thing.inside[1] if thing.inside[1:] else None,
         handed_in=thing.time,
         late=chosen.late,
+        school_id=chosen.number,
+        returns=chosen.returns,
         notes=tuple(notes),
         problem=thing.problem,
     )
@@ -180,6 +186,18 @@ def _looked_through(
         rest = f"{len(troubles) - MOST_SAID:,} more things of {shown(owner.name)} could not be used"
         troubles = [*troubles[:MOST_SAID], rest]
     return claims, troubles
+
+
+def _no_notebooks(handed: Sequence[Claim], lesson: str, in_question: Sequence[str]) -> Iterator[Claim]:
+    """Give a student's files that are no notebooks as what was handed in for a lesson: an answer.docx is not nothing."""
+    lessons = {plain(name): name for name in in_question}
+    for claim in handed:
+        thing = claim.thing
+        if thing.names and not (thing.is_folder or thing.problem or thing.name == "timestamp.txt"):
+            guess = in_question[0] if len(in_question) == 1 else _guessed(thing.names, lessons)
+            if guess == lesson and not _is_worth_a_look(thing):
+                problem = f"handed in was {thing.where}, which is no notebook"
+                yield replace(claim, thing=replace(thing, problem=problem), lesson=lesson)
 
 
 def _is_worth_a_look(thing: Thing) -> bool:

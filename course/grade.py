@@ -90,6 +90,7 @@ def grade(
     known = {name: rebuild.lesson(name) for name in build.lessons(lessons)}
     found = collect.collect(folder, list(known), lambda content: rebuild.whose(content, known.values()))
     os.environ.setdefault(EXAM_VARIABLE, _exam_split(grades))
+    report.write(grades / ".gitignore", "*\n")  # names and answers
     jobs = [
         Job(
             submission,
@@ -110,7 +111,8 @@ def grade(
         if progress is not None:
             progress(done, len(jobs))
     sheets = [_with_circumstances(sheet, job.submission, deadline) for job, sheet in kept.items() if sheet is not None]
-    sheets = by_hand.update(grades / "by-hand.csv", sheets)
+    sheets, unused = by_hand.update(grades / "by-hand.csv", sheets)
+    warnings = (*found.warnings, *_of_earlier_runs(grades, jobs), *unused, *_of_unknown_time(found, deadline))
     by_hand.write_page(
         grades / "by-hand.html",
         sheets,
@@ -118,8 +120,30 @@ def grade(
     )
     report.write_tables(sheets, grades)
     report.write_feedback(sheets, grades)
-    report.write_report(sheets, grades)
-    return Graded(sheets, len(to_mark), tuple(found.warnings))
+    report.write_report(sheets, grades, warnings)
+    return Graded(sheets, len(to_mark), warnings)
+
+
+def _of_earlier_runs(grades: Path, jobs: Sequence[Job]) -> Iterator[str]:
+    """Say whose marks an earlier run has kept, and these submissions would make vanish from the tables."""
+    gone = sorted(set((grades / ".marks").glob("*/*.json")) - {_kept_path(grades, job) for job in jobs})
+    if gone:
+        names = [f"{path.stem} ({path.parent.name})" for path in gone]
+        yield (
+            f"the tables hold what was handed in this time, not what an earlier run marked: {report.first_of(names)}. "
+            "To have both, put all folders or archives into one folder and grade that; to keep them apart, give each its "
+            "own grades folder"
+        )
+
+
+def _of_unknown_time(found: collect.Collection, deadline: datetime | None) -> Iterator[str]:
+    """Say for how many submissions nobody knows whether they came in time."""
+    unknown = [one for one in found.submissions if one.path and one.handed_in is None and not one.late]
+    if deadline is not None and unknown:
+        yield (
+            f"nobody can tell whether {report.counted(len(unknown), 'submission')} came after the deadline: archives of "
+            "Moodle and Canvas do not say when something was handed in. Only what Canvas itself has marked is late"
+        )
 
 
 # ---- One submission ------------------------------------------------------------------------------------------------
@@ -157,15 +181,13 @@ def _with_circumstances(sheet: Sheet, submission: Submission, deadline: datetime
     handed_in, late = submission.handed_in, "late" if submission.late else ""
     if deadline is not None and handed_in is not None:
         late = f"{_duration(handed_in - deadline)} late" if handed_in > deadline else ""
-    marks = sheet.marks
-    if late:
-        marks = tuple(replace(one, reason=f"{one.reason}; handed in {late}".lstrip("; ")) for one in marks)
     return replace(
         sheet,
-        marks=marks,
         where=submission.where,
-        handed_in=handed_in.isoformat(timespec="seconds") if handed_in is not None else "",
+        handed_in=f"{handed_in.astimezone():%Y-%m-%d %H:%M}" if handed_in is not None else "",
         late=late,
+        school_id=submission.school_id,
+        returns=submission.returns,
         notes=(*submission.notes, *sheet.notes),
     )
 
@@ -266,15 +288,17 @@ def _exam_split(grades: Path) -> str:
 
 def summary(graded: Graded, grades: Path) -> Iterable[str]:
     """Say in a few lines what came out, and what to do next."""
+    counted = report.counted
     students = {sheet.student for sheet in graded.sheets}
     lessons = {sheet.lesson for sheet in graded.sheets}
     unchanged = len(graded.sheets) - graded.marked_now
     yield (
-        f"{len(students)} students, {len(lessons)} lessons: {graded.marked_now} submissions marked"
+        f"{counted(len(students), 'student')}, {counted(len(lessons), 'lesson')}: "
+        f"{counted(graded.marked_now, 'submission')} marked"
         f"{f', {unchanged} unchanged since the last run' if unchanged else ''}."
     )
     if missing := sum(sheet.missing for sheet in graded.sheets):
-        yield f"Of these, {missing} were never handed in."
+        yield f"Of these, {missing} {'was' if missing == 1 else 'were'} never handed in."
     found = Counter(mark.status for sheet in graded.sheets for mark in sheet.marks)
     if troubles := [
         f"{found[status]} {status}" for status in ("timeout", "kernel_died", "unreadable") if found[status]
@@ -282,7 +306,7 @@ def summary(graded: Graded, grades: Path) -> Iterable[str]:
         yield f"Tasks without a computed mark: {', '.join(troubles)}. The report names them."
     if graded.waiting:
         yield (
-            f"{graded.waiting} answers wait for a mark by hand: read {grades / 'by-hand.html'}, fill in the points in "
+            f"{counted(graded.waiting, 'answer')} still without a mark by hand: read {grades / 'by-hand.html'}, fill in the points in "
             f"{grades / 'by-hand.csv'}, and run this again."
         )
     yield f"Report: {grades / 'report.html'}. Tables: grades.csv and totals.csv. A page for each student: {grades / 'feedback'}."

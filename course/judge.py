@@ -15,7 +15,7 @@ import torch
 
 from course.answers import Feedback, Incorrect, NotAttempted, Raised
 from course.marks import Mark, Status
-from course.rebuild import Answers, Check, CodeTask, Lesson, WrittenTask, same
+from course.rebuild import Answers, Check, CodeTask, Lesson, WrittenTask, own_words, same
 from course.sandbox import Died, Sandbox, Stopped, TimedOut
 from course.tasks import TASKS
 
@@ -55,9 +55,9 @@ def _mark(student: str, lesson: Lesson, task: CodeTask, verdict: Verdict, answer
 
 def _written_mark(student: str, lesson: Lesson, task: WrittenTask, answers: Answers) -> Mark:
     answer = answers.sources.get(task.name, "")
-    empty = not answer.strip() or same(answer, task.stub)
-    status, reason = ("not_attempted", "no answer") if empty else ("needs_manual", "waits to be read by a person")
-    return Mark(student, lesson.name, task.name, 0.0, task.points, status, reason, kind="text", answer=answer)  # type: ignore[arg-type]
+    own = own_words(answer, task.stub)
+    status: Status = "needs_manual" if own else "not_attempted"
+    return Mark(student, lesson.name, task.name, 0.0, task.points, status, kind="text", answer=own)
 
 
 class _Submission:

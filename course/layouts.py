@@ -55,6 +55,8 @@ class Claim:
     again: tuple[float, ...] = ()  # larger for what was handed in again: Canvas's two numbers, the archive's time
     lesson: str = ""
     sure: bool = False  # by name or cells; a guess counts where nothing is sure
+    number: str = ""  # its owner's in the school's system
+    returns: str = ""  # the folder in which that system takes a file back for its owner
 
     @property
     def when(self) -> tuple[datetime, tuple[float, ...]]:
@@ -115,14 +117,17 @@ def _whose(thing: Thing, download: _Download, lessons: Mapping[str, str]) -> tup
         names = (match["file"], *below) if match["file"] else tuple(below)
         names = names if match["kind"] == "file" else ()  # what was typed into the browser is no notebook
         owner = Owner(match["name"], match["number"] or "", download.name or "unpacked")
-        return owner, Claim(replace(thing, names=names, time=None), again=download.arrived)
+        returns = f"{owner.name}_{owner.number}_assignsubmission_file_" if owner.number else ""
+        thing = replace(thing, names=names, time=None)
+        return owner, Claim(thing, again=download.arrived, number=owner.number, returns=returns)
     if is_file and (match := _CANVAS.fullmatch(head)):
         name, again = match["file"], 0
         if name and plain(name) not in lessons and (copy := _RESUBMITTED.fullmatch(name)):
             name, again = copy["stem"] + copy["suffix"], int(copy["again"])
         owner = Owner(match["name"] or match["number"], match["number"], "Canvas")
         thing = replace(thing, names=(name, *below) if name else (), time=None)
-        return owner, Claim(thing, bool(match["late"]), (again, int(match["id"] or 0), *download.arrived))
+        order = again, int(match["id"] or 0), *download.arrived
+        return owner, Claim(thing, bool(match["late"]), order, number=match["number"])
     is_student = below or thing.is_folder or (thing.problem and "." not in head)  # a link instead of a folder
     if not head or not is_student or plain(head) in lessons:
         return None, Claim(thing)

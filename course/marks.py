@@ -14,6 +14,8 @@ Status = Literal[
     "unreadable",  # what was handed in is no notebook
 ]
 
+NOT_HANDED_IN: tuple[Status, ...] = ("missing_file", "unreadable")
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -43,6 +45,8 @@ class Sheet:
     where: str = ""  # the file that was marked, as a person finds it
     handed_in: str = ""  # ISO date and time, where it is known
     late: str = ""  # "2 h 5 min late"; empty in time
+    school_id: str = ""  # the student's number in the school's system
+    returns: str = ""  # the folder in which that system takes a file back for the student
     notes: tuple[str, ...] = ()  # what was restored, and where the file was found
 
     @property

@@ -8,6 +8,7 @@ import functools
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ _SOLUTION = re.compile(r"[^\n]*BEGIN SOLUTION[^\n]*\n(.*?)\n[^\n]*END SOLUTION[^
 
 _WITHOUT_INFLUENCE = (
     "__main__",
+    "alike",
     "archives",
     "bundle",
     "by_hand",
@@ -71,6 +73,7 @@ class Lesson:
 
     name: str
     set_up: str
+    released_set_up: str
     code: tuple[CodeTask, ...]
     written: tuple[WrittenTask, ...]
     digest: str
@@ -98,7 +101,7 @@ def lesson(name: str) -> Lesson:
             task = code.pop()
             check = Check(cell.id, cell.source, released[cell.id], float(grading["points"]))
             code.append(CodeTask(task.name, task.answer_id, task.stub, task.solution, (*task.checks, check)))
-    return Lesson(name, set_up, tuple(code), tuple(written), _digest(path, build.ROOT))
+    return Lesson(name, set_up, released["set-up"], tuple(code), tuple(written), _digest(path, build.ROOT))
 
 
 def _text_task(source: str) -> TextTask:
@@ -203,6 +206,8 @@ def answers_in(content: bytes, of: Lesson) -> Answers:
             notes.append(f"the cell {grade_id} is there {len(candidates)} times; the last one that was changed counts")
         if candidates:
             sources[grade_id] = (changed or candidates)[-1].source
+    if not all(same(cell.source, of.released_set_up) for cell in cells if "set-up" in cell.ids):
+        notes.append("the set-up cell was changed; the original was used: imports for an answer belong into its cell")
     notes += _tampering(cells, (check for task in of.code for check in task.checks))
     return Answers(sources, tuple(notes))
 
@@ -223,6 +228,22 @@ def same(one: str, other: str) -> bool:
     return [line.rstrip() for line in one.strip().splitlines()] == [
         line.rstrip() for line in other.strip().splitlines()
     ]
+
+
+def own_words(answer: str, stub: str) -> str:
+    """Give what a student wrote into a text cell, without the question that stood there; empty for no answer.
+
+    >>> own_words("**Why?** Say\\nso.\\n\\nBecause it is.", "**Why?** Say\\nso.\\n\\n*Your answer here.*")
+    'Because it is.'
+    """
+    asked = Counter(line.strip() for line in stub.splitlines())
+    own = []
+    for line in answer.splitlines():
+        if asked[line.strip()] > 0 and line.strip():
+            asked[line.strip()] -= 1
+        else:
+            own.append(line.rstrip())
+    return "\n".join(own).strip()
 
 
 def whose(content: bytes, lessons: Iterable[Lesson]) -> str | None:

@@ -5,7 +5,6 @@ recognises a student by the column ``student``. What students wrote is hostile u
 and is escaped, pages ask nothing of the network and run no script.
 """
 
-import ast
 import csv
 import io
 import itertools
@@ -13,7 +12,7 @@ import math
 import os
 import re
 import statistics
-import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,11 +21,11 @@ from typing import Any, TypeVar
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
+from course.alike import SHORT, alike
 from course.collect import safe_name
-from course.marks import COLUMNS, Mark, Sheet
+from course.marks import COLUMNS, NOT_HANDED_IN, Mark, Sheet
 
 ANSWER_CHANGED = "the answer has changed since it was marked"
-SHORT = 30  # an answer of fewer parts is written alike by people who never met
 _STATUS = {
     "not_attempted": "not attempted yet",
     "needs_manual": "waiting for a person",
@@ -36,7 +35,6 @@ _STATUS = {
     "missing_file": "nothing was handed in",
     "unreadable": "the file cannot be read as a notebook",
 }
-_NOT_HANDED_IN = ("missing_file", "unreadable")
 T = TypeVar("T")
 
 # ---- Texts, numbers, files ----------------------------------------------------------------------------------------
@@ -61,6 +59,28 @@ def number(value: float) -> str:
 def counted(count: float, noun: str) -> str:
     """Write "1 student", "2 students"."""
     return f"{number(count)} {noun if count == 1 else noun + 's'}"
+
+
+def first_of(names: Sequence[str], most: int = 5) -> str:
+    """List some names, and say how many more there are.
+
+    >>> first_of(["Anna", "Ben", "Cora"], most=1)
+    'Anna and 2 more'
+    """
+    rest = len(names) - most
+    return "; ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def flowing(text: str) -> str:
+    """Join the lines of each paragraph; what begins like an item of a list or a row of a table keeps its own line."""
+    joined: list[str] = []
+    for line in text.splitlines():
+        begins = not line.strip() or re.match(r"\s*([-*|>#]|\d+\.)\s", line)
+        if begins or not joined or not joined[-1]:
+            joined.append(line.rstrip())
+        else:
+            joined[-1] += f" {line.strip()}"
+    return "\n".join(joined)
 
 
 def in_words(mark: Mark) -> str:
@@ -102,18 +122,24 @@ def no_formula(text: str) -> str:
 def write_tables(sheets: Sequence[Sheet], folder: Path) -> None:
     """Write ``grades.csv`` and ``totals.csv``.
 
-    In ``totals.csv`` a lesson's column is headed "lesson / points that can be earned" and holds the points so far; it
+    In ``totals.csv`` the column ``id`` is the student's number in the school's system, where the names of the files
+    handed in hold one: Canvas's user ID, Moodle's participant number (another one for each assignment). A lesson's column is headed "lesson / points that can be earned" and holds the points so far; it
     is empty for a lesson of which nothing is known. Moodle reads the file as it is: map the column ``student`` to
     username, ID number or email address, whichever the folders were named by, and each lesson to its grade item.
     Canvas only reads tables that have its own columns: paste a lesson's column into its export, by SIS Login ID.
     """
-    marks = sorted((mark for sheet in sheets for mark in sheet.marks), key=lambda m: (m.student, m.lesson, m.task))
-    rows = [[*(getattr(mark, column) for column in COLUMNS[:-1]), _one_line(mark.reason)] for mark in marks]
+    rows = []
+    for sheet in sorted(sheets, key=lambda sheet: (sheet.student, sheet.lesson)):
+        late = f"handed in {sheet.late}" if sheet.late else ""
+        for mark in sorted(sheet.marks, key=lambda mark: mark.task):
+            reason = "; ".join(filter(None, (mark.reason, late)))
+            rows.append([*(getattr(mark, column) for column in COLUMNS[:-1]), _one_line(reason)])
     write(folder / "grades.csv", table([COLUMNS, *rows]))
 
     best = {lesson: max(s.max_points for s in sheets if s.lesson == lesson) for lesson in _lessons(sheets)}
     head = [
         "student",
+        "id",
         *(f"{lesson} / {number(most)}" for lesson, most in best.items()),
         "total",
         "max",
@@ -126,7 +152,8 @@ def write_tables(sheets: Sequence[Sheet], folder: Path) -> None:
         late = "; ".join(f"{sheet.lesson}: {sheet.late}" for sheet in own if sheet.late)
         waiting = sum(sheet.waiting for sheet in own)
         total, most = sum(points.values()), sum(best.values())
-        rows.append([student, *(points.get(lesson, "") for lesson in best), total, most, waiting, late])
+        ids = dict.fromkeys(sheet.school_id for sheet in own if sheet.school_id)
+        rows.append([student, "; ".join(ids), *(points.get(lesson, "") for lesson in best), total, most, waiting, late])
     write(folder / "totals.csv", table([head, *rows]))
 
 
@@ -198,7 +225,7 @@ PAGES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-PAGES.filters |= {"number": number, "in_words": in_words, "counted": counted}
+PAGES.filters |= {"number": number, "in_words": in_words, "counted": counted, "flowing": flowing}
 
 _FEEDBACK = """{% extends "page" %}
 {% block title %}Feedback for {{ student }}{% endblock %}
@@ -208,7 +235,7 @@ _FEEDBACK = """{% extends "page" %}
 {% for sheet in sheets %}
 <h2>{{ sheet.lesson }}: {{ sheet.points|number }} of {{ sheet.max_points|number }} points</h2>
 {% if sheet.handed_in %}<p class="soft">Handed in: {{ sheet.handed_in }}</p>{% endif %}
-{% if sheet.late %}<p><strong>{{ sheet.late }}</strong></p>{% endif %}
+{% if sheet.late %}<p><strong>Handed in {{ sheet.late }}</strong></p>{% endif %}
 {% if sheet.notes %}<ul>{% for note in sheet.notes %}<li>{{ note }}</li>{% endfor %}</ul>{% endif %}
 {% if sheet.missing %}<p>{{ sheet.marks[0]|in_words }}</p>{% endif %}
 {% for mark in sheet.marks if not sheet.missing %}
@@ -217,6 +244,7 @@ _FEEDBACK = """{% extends "page" %}
 {% if mark.reason and mark.reason not in mark.feedback ~ mark|in_words %}<p>{{ mark.reason }}</p>{% endif %}
 {% if mark.feedback %}<pre>{{ mark.feedback }}</pre>{% endif %}
 {% if mark.comment %}<p class="comment">{{ mark.comment }}</p>{% endif %}
+{% if mark.answer and mark.status != "not_attempted" %}<details><summary>Your answer</summary><pre>{{ mark.answer }}</pre></details>{% endif %}
 </section>
 {% endfor %}
 {% endfor %}
@@ -225,119 +253,27 @@ _FEEDBACK = """{% extends "page" %}
 
 
 def write_feedback(sheets: Sequence[Sheet], folder: Path) -> None:
-    """Write ``feedback/<safe name>.html`` for each student: nothing of the hidden tests, nothing of anybody else."""
+    """Write ``feedback/<safe name>.html`` for each student: nothing of the hidden tests, nothing of anybody else.
+
+    For each lesson that came out of Moodle there is ``feedback/<lesson>-moodle.zip``, which Moodle hands back by itself
+    (Upload multiple feedback files in a zip).
+    """
     page = PAGES.from_string(_FEEDBACK)
+    returned: dict[str, dict[str, str]] = {}  # lesson → place in Moodle's archive → page
     for student, own in _by_student(sheets):
         points, most = sum(sheet.points for sheet in own), sum(sheet.max_points for sheet in own)
         waiting = sum(sheet.waiting for sheet in own)
         html = page.render(student=student, sheets=own, points=points, most=most, waiting=waiting)
         write(folder / "feedback" / f"{safe_name(student)}.html", html)
-
-
-# ---- Which answers are the same -----------------------------------------------------------------------------------
-
-_NAMED = {
-    ast.Name: "id", ast.arg: "arg", ast.FunctionDef: "name", ast.AsyncFunctionDef: "name", ast.ClassDef: "name",
-    ast.ExceptHandler: "name", ast.alias: "asname", ast.MatchAs: "name", ast.MatchStar: "name", ast.MatchMapping: "rest",
-}  # fmt: skip
-_SCOPES = (
-    ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp,
-)  # fmt: skip
-
-
-def _bound(scope: ast.AST) -> Iterator[str]:
-    """Give the names that a scope makes: arguments, assigned names, functions; not those of a scope within it."""
-    todo = list(ast.iter_child_nodes(scope))
-    while todo:
-        node = todo.pop()
-        name = getattr(node, _NAMED.get(type(node), ""), None)
-        if name and not isinstance(getattr(node, "ctx", None), ast.Load):
-            yield name
-        if not isinstance(node, _SCOPES):
-            todo += ast.iter_child_nodes(node)
-
-
-class _Renamer(ast.NodeTransformer):
-    """Rename what an answer names itself, in the order of appearance; drop docstrings and annotations."""
-
-    def __init__(self) -> None:
-        self.scopes: list[dict[str, str]] = []
-        self.numbers = itertools.count(1)
-
-    def renamed(self, name: str) -> str:
-        for scope in reversed(self.scopes):
-            if name in scope:
-                scope[name] = scope[name] or f"name{next(self.numbers)}"
-                return scope[name]
-        return name
-
-    def visit(self, node: ast.AST) -> Any:
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            return None
-        if isinstance(node, ast.AnnAssign):
-            return self.visit(ast.Assign([node.target], node.value)) if node.value else None
-        field = _NAMED.get(type(node), "")
-        if getattr(node, field, None):
-            setattr(node, field, self.renamed(getattr(node, field)))
-        if isinstance(node, ast.Global | ast.Nonlocal):
-            node.names = [self.renamed(name) for name in node.names]
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and self.renamed(node.func.id) != node.func.id
-        ):
-            for place, keyword in enumerate(node.keywords):  # of an own helper, whose arguments have other names by now
-                keyword.arg = keyword.arg and f"argument{place}"
-        for annotation in {"annotation", "returns"} & set(node._fields):
-            setattr(node, annotation, None)
-        if not isinstance(node, _SCOPES):
-            return self.generic_visit(node)
-        self.scopes.append(dict.fromkeys(_bound(node), ""))
-        self.generic_visit(node)
-        self.scopes.pop()
-        return node
-
-
-def without_names(source: str) -> tuple[str, int] | None:
-    """Write an answer as it looks once its own names are taken away, with its number of parts; None if it is no Python.
-
-    >>> without_names("def f(x): return x.sum()") == without_names("def f(logits): return logits.sum()  # mine")
-    True
-    >>> without_names("def f(x): return x.sum(0)") == without_names("def f(x): return x.sum(1)")
-    False
-    """
-    try:
-        if len(source) > 20_000:
-            return None
-        with warnings.catch_warnings(action="ignore"):
-            tree = _Renamer().visit(ast.parse(source))
-        return ast.dump(tree), sum(not isinstance(node, ast.expr_context) for node in ast.walk(tree))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
-def alike(marks: Sequence[Mark]) -> tuple[list[list[Mark]], list[list[Mark]], int]:
-    """Group the answers to one task that are the same.
-
-    Returns
-    -------
-    tuple
-        Groups worth a look, the largest first; groups too short, or shared by more than a third of those who tried, to
-        mean anything; and how many answers could not be compared.
-    """
-    tried = [m for m in marks if m.answer.strip() and m.status not in ("not_attempted", *_NOT_HANDED_IN)]
-    groups: dict[tuple[str, int] | None, list[Mark]] = {}
-    for mark in tried:
-        words = mark.answer.casefold().split()
-        seen = (" ".join(words), len(words)) if mark.kind == "text" else without_names(mark.answer)
-        groups.setdefault(seen, []).append(mark)
-    unread = len(groups.pop(None, []))
-    telling: list[list[Mark]] = []
-    common: list[list[Mark]] = []
-    for seen, group in sorted(groups.items(), key=lambda item: -len(item[1])):
-        if seen and len(group) > 1:
-            (common if seen[1] < SHORT or len(group) > max(2, len(tried) / 3) else telling).append(group)
-    return telling, common, unread
+        for sheet in own:
+            if sheet.returns:
+                returned.setdefault(sheet.lesson, {})[f"{sheet.returns}/feedback.html"] = html
+    for lesson, pages in returned.items():
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
+            for name, html in pages.items():
+                opened.writestr(name, html.encode("utf-8", "backslashreplace"))
+        write(folder / "feedback" / f"{lesson}-moodle.zip", archive.getvalue())
 
 
 # ---- The report on the class --------------------------------------------------------------------------------------
@@ -365,6 +301,7 @@ or was never handed in, is left out of every mean below. In <code>totals.csv</co
 {% call listed("Something was wrong with", troubled|length, "submission") %}
 {% for sheet, troubles in troubled %}<li><bdi>{{ sheet.student }}</bdi>, {{ sheet.lesson }}: {{ troubles|join("; ") }}
 {% if sheet.where %}<span class="soft">({{ sheet.where }})</span>{% endif %}</li>{% endfor %}{% endcall %}
+{% if warnings %}<details open><summary>To know</summary><ul>{% for warning in warnings %}<li>{{ warning }}</li>{% endfor %}</ul></details>{% endif %}
 {% for lesson in lessons %}
 <h2>{{ lesson.name }}</h2>
 <p>{{ lesson.finding }}</p>
@@ -394,7 +331,7 @@ short function, and people who learn together write alike.</p>
 {% for task in lesson.tasks if task.telling %}<p><code>{{ task.name }}</code></p>{{ groups(task.telling) }}
 {% else %}<p>None that would mean anything.</p>{% endfor %}
 {% set common = lesson.tasks|selectattr("common")|list %}
-{% if common %}<details><summary>Too short (fewer than {{ short }} parts) or too common (more than a third of those who tried) to mean anything</summary>
+{% if common %}<details><summary>Too short (fewer than {{ short }} parts) or too common (code of more than a third of those who tried) to mean anything</summary>
 {% for task in common %}<p><code>{{ task.name }}</code></p>{{ groups(task.common) }}{% endfor %}</details>{% endif %}
 {% set unread = lesson.tasks|sum("unread") %}
 {% if unread %}<p class="soft">{{ unread|counted("answer") }} could not be read as Python and took no part.</p>{% endif %}
@@ -427,8 +364,8 @@ class _Lesson:
     tasks: list[_Task]
 
 
-def write_report(sheets: Sequence[Sheet], folder: Path) -> None:
-    """Write ``report.html``: what is to do, then for each lesson its points, tasks, mistakes and equal answers."""
+def write_report(sheets: Sequence[Sheet], folder: Path, warnings: Sequence[str] = ()) -> None:
+    """Write ``report.html``: what is to do and to know, then for each lesson points, tasks, mistakes, equal answers."""
     marks = [mark for sheet in sheets for mark in sheet.marks]
     waiting = _grouped((m for m in marks if m.status == "needs_manual"), lambda m: (m.lesson, m.task))
     html = PAGES.from_string(_REPORT).render(
@@ -439,6 +376,7 @@ def write_report(sheets: Sequence[Sheet], folder: Path) -> None:
         late=[sheet for sheet in sheets if sheet.late],
         missing=list(_grouped((sheet for sheet in sheets if sheet.missing), lambda sheet: sheet.lesson).items()),
         troubled=[(sheet, troubles) for sheet in sheets if (troubles := _troubles(sheet))],
+        warnings=warnings,
         short=SHORT,
     )
     write(folder / "report.html", html)
@@ -446,7 +384,7 @@ def write_report(sheets: Sequence[Sheet], folder: Path) -> None:
 
 def share(marks: Iterable[Mark]) -> float | None:
     """Give the share of the points in what has been handed in and marked; None where nothing has."""
-    marked = [mark for mark in marks if mark.status not in ("needs_manual", *_NOT_HANDED_IN)]
+    marked = [mark for mark in marks if mark.status not in ("needs_manual", *NOT_HANDED_IN)]
     return sum(m.points for m in marked) / sum(m.max_points for m in marked) if marked else None
 
 
@@ -497,7 +435,10 @@ def _task(name: str, marks: list[Mark], everything: dict[str, list[Mark]]) -> _T
         and (rest := share(other for other in everything[mark.student] if other is not mark)) is not None
     ]
     shares = [here for mark in marks if (here := share([mark])) is not None]
-    difficulty = f"{_percent(statistics.mean(shares))} (n\xa0=\xa0{len(shares)})" if shares else "not known yet"
+    found = {mark.status for mark in marks}
+    unread = "needs_manual" in found and not found & {"graded", "manual"}  # then only the empty answers have a mark
+    known = bool(shares) and not unread
+    difficulty = f"{_percent(statistics.mean(shares))} (n\xa0=\xa0{len(shares)})" if known else "not known yet"
     statuses = Counter(in_words(mark) for mark in marks).most_common()
     mistakes = _grouped((mark for mark in marks if mark.diagnosis), lambda m: m.diagnosis)
     return _Task(

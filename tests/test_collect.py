@@ -102,6 +102,25 @@ def test_the_time_beside_the_notebook_counts_where_it_can_be_read(tmp_path, stam
     assert found(tmp_path)["anna", SOFT].handed_in == (expected or datetime.fromtimestamp(1_700_000_000, UTC))
 
 
+def test_a_file_that_is_no_notebook_is_not_nothing(tmp_path):
+    put(tmp_path, f"anna/{SOFT}/{SOFT}.ipynb", notebook(SOFT))
+    put(tmp_path, f"anna/{SOFT}/data.csv")
+    put(tmp_path, f"ben/{SOFT}/answer.docx")
+    put(tmp_path, f"ben/{LOSS}/{LOSS}.ipynb", notebook(LOSS))
+    put(tmp_path, "cora/timestamp.txt")
+    put(tmp_path, f"di/{LOSS}.py")
+    submissions = found(tmp_path)
+    ben = submissions["ben", SOFT]
+    assert ben.problem == f"handed in was ben/{SOFT}/answer.docx, which is no notebook"
+    assert ben.where == f"ben/{SOFT}/answer.docx"
+    with pytest.raises(ValueError, match=r"answer\.docx"):
+        ben.read(LIMIT)
+    assert submissions["di", LOSS].problem == f"handed in was di/{LOSS}.py, which is no notebook"
+    assert [submissions[name, lesson].problem for name, lesson in (("anna", SOFT), ("ben", LOSS))] == ["", ""]
+    assert submissions["anna", LOSS].problem == submissions["cora", SOFT].problem == submissions["di", SOFT].problem
+    assert submissions["anna", LOSS].problem == NOTHING
+
+
 def test_of_several_in_the_exchange_the_latest_counts(tmp_path):
     for stamp, random in (
         ("2026-02-03 08:00:00.5 UTC", "+b-_x"),
@@ -144,6 +163,8 @@ def test_what_moodle_downloads(tmp_path, members, how):
     assert (anna.read(LIMIT), anna.notes) == (notebook(SOFT), ())
     assert (sean.read(LIMIT), wei.read(LIMIT)) == (notebook(SOFT, "Seán"), notebook(SOFT, "张"))
     assert "my copy.ipynb" in sean.notes[0]
+    assert (anna.school_id, anna.returns) == ("1234", "Anna Berg_1234_assignsubmission_file_")
+    assert submissions["Default team", SOFT].returns == "", "a team has no number, and Moodle would not find it"
     assert submissions["Only Text", SOFT].problem == NOTHING
     assert submissions["Default team", SOFT].read(LIMIT) == b"{"  # found by its name, broken as it is
     assert all(one.handed_in is None for one in submissions.values()), "an archive has the time of the download"
@@ -189,7 +210,9 @@ def test_what_canvas_downloads(tmp_path, how):
         notebook(SOFT, "renamed"),
     )
     assert (nobody.late, nobody.handed_in) == (True, None)
-    assert submissions["typed", SOFT].problem == submissions["essay", SOFT].problem == NOTHING
+    assert submissions["typed", SOFT].problem == NOTHING
+    assert submissions["essay", SOFT].problem.endswith("98769_1234591_essay.pdf, which is no notebook")
+    assert (anna.school_id, anna.returns, submissions["张伟", SOFT].school_id) == ("98765", "", "98767")
 
 
 def test_layouts_may_be_mixed(tmp_path):

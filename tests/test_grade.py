@@ -155,7 +155,7 @@ def test_a_second_run_marks_only_what_changed(graded, handed_in, capsys):
     assert "0 submissions marked, 30 unchanged" in capsys.readouterr().out
     save(handed_in / "student17" / LESSON / f"{LESSON}.ipynb", notebook(LESSON, RIGHT))
     assert main(command) == 0
-    assert "1 submissions marked, 29 unchanged" in capsys.readouterr().out
+    assert "1 submission marked, 29 unchanged" in capsys.readouterr().out
     after = rows(graded)
     assert {key for key in before if before[key] != after[key]} == {("student17", "soft_loss")}
     assert after["student17", "soft_loss"]["points"] == "3"
@@ -206,12 +206,33 @@ def test_a_moodle_archive_with_two_students_of_one_name_gives_two_students(tmp_p
         for number in (11, 12):
             content = nbformat.writes(notebook(LESSON, RIGHT if number == 11 else {}))
             file.writestr(f"张 伟_{number}_assignsubmission_file_/{LESSON}.ipynb", content)
-    grade.grade(archive, tmp_path / "grades", sealed=False)
+    deadline = datetime(2001, 1, 1).astimezone()
+    graded = grade.grade(archive, tmp_path / "grades", sealed=False, deadline=deadline)
+    (said,) = graded.warnings
+    assert said.startswith("nobody can tell whether 2 submissions came after the deadline")
+    assert "nobody can tell" in (tmp_path / "grades" / "report.html").read_text("utf-8")
+    assert [sheet.school_id for sheet in graded.sheets] == ["11", "12"]
+    assert (tmp_path / "grades" / "feedback" / f"{LESSON}-moodle.zip").exists()
     table = rows(tmp_path / "grades")
     assert sorted((student, row["points"]) for (student, task), row in table.items() if task == "total_loss") == [
         ("张 伟 (11)", "1"),
         ("张 伟 (12)", "0"),
     ]
+
+
+def test_students_of_an_earlier_run_do_not_vanish_in_silence(tmp_path):
+    for group, student in (("monday", "anna"), ("tuesday", "ben")):
+        save(tmp_path / group / student / LESSON / f"{LESSON}.ipynb", notebook(LESSON, {}))
+    assert grade.grade(tmp_path / "monday", tmp_path / "grades", sealed=False).warnings == ()
+    (said,) = grade.grade(tmp_path / "tuesday", tmp_path / "grades", sealed=False).warnings
+    assert f"not what an earlier run marked: anna ({LESSON})" in said
+    assert "put all folders or archives into one folder" in said
+
+
+def test_names_and_answers_stay_out_of_git_whatever_the_folder_is_called(tmp_path):
+    save(tmp_path / "class" / "anna" / LESSON / f"{LESSON}.ipynb", notebook(LESSON, {}))
+    grade.grade(tmp_path / "class", tmp_path / "marks of my class", sealed=False)
+    assert (tmp_path / "marks of my class" / ".gitignore").read_text() == "*\n"
 
 
 def test_late_is_counted_from_the_deadline_and_keeps_its_points(tmp_path):

@@ -83,6 +83,27 @@ def test_what_was_done_to_check_cells_is_noted(handed_in):
     )
 
 
+def test_an_import_in_the_set_up_cell_is_lost_and_the_student_is_told_why(handed_in):
+    next(cell for cell in handed_in.cells if cell.id == "set-up").source += "\nimport numpy as np"
+    (note,) = read(handed_in).notes
+    assert note == "the set-up cell was changed; the original was used: imports for an answer belong into its cell"
+
+
+@pytest.mark.parametrize(
+    ("cell", "own"),
+    [
+        ("**Why?** Say\nso.\n\nBecause.\n\nSo.", "Because.\n\nSo."),
+        ("**Why?** Say\nso.\n\n*Your answer here.* Because.", "*Your answer here.* Because."),
+        ("Because.", "Because."),
+        ("**Why?** Say\n  so.\n\nso.", "so."),
+        ("**Why?** Say\nso.\n \n*Your answer here.*\n", ""),
+        (" \n", ""),
+    ],
+)
+def test_own_words_are_what_the_question_did_not_say(cell, own):
+    assert rebuild.own_words(cell, "**Why?** Say\nso.\n\n*Your answer here.*") == own
+
+
 def test_a_missing_answer_is_missing_and_costs_no_other(handed_in):
     handed_in.cells = [cell for cell in handed_in.cells if cell.id != "soft-loss"]
     answers = read(handed_in)

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import zipfile
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -9,6 +10,7 @@ import pytest
 
 import bench.browser
 from course import marks, report
+from course.alike import alike, without_names
 from course.marks import Mark, Sheet
 
 HOSTILE = "<script>alert(1)</script></pre></table><b>\0\x1b[31mred\x1b[0m\ud800\u202e" + "x" * 100_000
@@ -89,15 +91,15 @@ def test_no_cell_is_a_formula(sign, tmp_path):
 def test_totals_have_a_column_for_each_lesson(tmp_path):
     waits = mark("question", 0, 2, "needs_manual", kind="text")
     class_ = [
-        sheet("bo", mark(points=1.5), waits),
-        sheet("bo", mark(points=2, most=4), lesson="03-distillation-loss", late="2 h late"),
+        sheet("bo", mark(points=1.5), waits, school_id="17"),
+        sheet("bo", mark(points=2, most=4), lesson="03-distillation-loss", late="2 h late", school_id="40"),
         sheet("cy", mark(points=2), waits),
     ]
     report.write_tables(class_, tmp_path)
     assert rows(tmp_path / "totals.csv") == [
-        ["student", "02-soft-targets / 4", "03-distillation-loss / 4", "total", "max", "waiting", "late"],
-        ["bo", "1.5", "2", "3.5", "8", "1", "03-distillation-loss: 2 h late"],
-        ["cy", "2", "", "2", "8", "1", ""],
+        ["student", "id", "02-soft-targets / 4", "03-distillation-loss / 4", "total", "max", "waiting", "late"],
+        ["bo", "17; 40", "1.5", "2", "3.5", "8", "1", "03-distillation-loss: 2 h late"],
+        ["cy", "", "2", "", "2", "8", "1", ""],
     ]
 
 
@@ -153,16 +155,30 @@ def test_a_lesson_that_was_not_handed_in_takes_one_line(tmp_path):
 
 def test_feedback_shows_a_student_everything_of_their_own_and_nothing_of_others(tmp_path):
     told = mark(
-        points=1, feedback="✗ entropy: not right yet.\nThe sum is missing.\n    expected  1", comment="look again"
+        points=1,
+        feedback="✗ entropy: not right yet.\nThe sum is missing.\n    expected  1",
+        comment="look again",
+        answer="def mine(): ...",
     )
     anna = sheet("anna", told, notes=("a check cell was restored",), late="2 h late", where="/home/teacher/anna.ipynb")
     bo = sheet("bo", mark(points=2), lesson="03-distillation-loss")
     first, second = feedback_of(tmp_path, anna, bo, replace(anna, lesson="04-train-a-student"))
+    assert "<summary>Your answer</summary><pre>def mine" in first
     for text in ("1 of 2", "The sum is missing.\n    expected", "look again", "was restored", "2 h late", "04-train"):
         assert text in first
     assert "teacher" not in first
     assert "bo<" not in first
     assert "anna" not in second
+
+
+def test_what_came_out_of_moodle_goes_back_in_one_archive(tmp_path):
+    back = {name: f"{name}_1{n}_assignsubmission_file_" for n, name in enumerate(["anna", "张伟"])}
+    class_ = [sheet(name, mark(points=1), returns=place) for name, place in back.items()]
+    report.write_feedback([*class_, sheet("bo", mark())], tmp_path)
+    with zipfile.ZipFile(tmp_path / "feedback" / "02-soft-targets-moodle.zip") as archive:
+        assert archive.namelist() == [f"{place}/feedback.html" for place in back.values()]
+        page = archive.read("张伟_11_assignsubmission_file_/feedback.html")
+    assert page == (tmp_path / "feedback" / "张伟.html").read_bytes()
 
 
 def test_hostile_text_breaks_no_page(tmp_path):
@@ -242,6 +258,17 @@ def test_difficulty_leaves_out_what_nobody_has_marked(tmp_path):
     assert "not computable: only 0 students" in said
 
 
+def test_a_task_of_which_only_empty_answers_have_a_mark_is_not_called_hard(tmp_path):
+    class_ = [sheet("a", mark(status="needs_manual")), sheet("b", mark(status="not_attempted"))]
+    assert "entropy not known yet" in text_of_report(tmp_path, class_)
+
+
+def test_report_says_what_the_run_noticed(tmp_path):
+    report.write_report([sheet("a", mark())], tmp_path, ["nobody can tell <b>when</b>"])
+    html = (tmp_path / "report.html").read_text("utf-8")
+    assert "<li>nobody can tell &lt;b&gt;when&lt;/b&gt;</li>" in html
+
+
 def test_a_task_that_the_strong_get_right_separates():
     rests = [0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9]
     assert report.separation([(rest > 0.5, rest) for rest in rests]).startswith("yes: 0.9")
@@ -298,12 +325,12 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("one", "other"), SAME)
 def test_answers_are_the_same_after_renaming(one, other):
-    assert report.without_names(one) == report.without_names(other)
+    assert without_names(one) == without_names(other)
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
 def test_what_is_more_than_a_name_makes_a_difference(one, other):
-    assert report.without_names(one) != report.without_names(other)
+    assert without_names(one) != without_names(other)
 
 
 @pytest.mark.parametrize(
@@ -311,7 +338,7 @@ def test_what_is_more_than_a_name_makes_a_difference(one, other):
     ["x = 1\n" * 4000, "def f(:", "(" * 5000, "a\0b", "-" * 50_000 + "1", "x" + "[0]" * 6000, "%matplotlib inline\nx"],
 )
 def test_what_is_no_python_is_not_compared(source):
-    assert report.without_names(source) is None
+    assert without_names(source) is None
 
 
 def test_pairs_are_told_and_the_rest_listed_apart():
@@ -319,16 +346,18 @@ def test_pairs_are_told_and_the_rest_listed_apart():
     pair = [mark(answer=SOFT, points=2), mark(answer=RENAMED, points=2)]
     short = [mark(answer="def f(x): return x")] * 2
     stub = [mark(answer=SOFT, status="not_attempted")] * 3
-    assert report.alike([*tries, *pair, *short, *stub, mark(answer="def f(:")]) == ([pair], [short], 1)
+    assert alike([*tries, *pair, *short, *stub, mark(answer="def f(:")]) == ([pair], [short], 1)
     common = [mark(answer=SOFT)] * 4
-    assert report.alike([*tries[:7], *common]) == ([], [common], 0)
-    assert report.alike(pair) == ([pair], [], 0)
+    assert alike([*tries[:7], *common]) == ([], [common], 0)
+    assert alike(pair) == ([pair], [], 0)
 
 
 def test_texts_are_compared_word_for_word():
     words = " ".join(f"word{n}" for n in range(40))
     text = [mark(kind="text", answer=words), mark(kind="text", answer=words.upper().replace(" ", "\n"))]
-    assert report.alike(text) == ([text], [], 0)
+    assert alike(text) == ([text], [], 0)
+    assert alike(2 * text) == ([2 * text], [], 0), "many who copied are no reason to look away"
+    assert alike([mark(kind="text", answer="It grows.")] * 2)[:1] == ([],)
 
 
 def test_the_report_names_those_who_share_an_answer_with_care(tmp_path):
