@@ -1,7 +1,6 @@
 """Marks → what people read: tables for the school's system, a page for each student, a report on the class.
 
-``grades.csv`` has one row per student, lesson and task, ``totals.csv`` one per student; in both the school's system
-recognises a student by the column ``student``. What students wrote is hostile until shown: every text passes ``tidy``
+``grades.csv`` has one row per student, lesson and task, ``totals.csv`` one per student. What students wrote is hostile until shown: every text passes ``tidy``
 and is escaped, pages ask nothing of the network and run no script.
 """
 
@@ -72,9 +71,9 @@ def first_of(names: Sequence[str], most: int = 5) -> str:
 
 
 def flowing(text: str) -> str:
-    """Join the lines of each paragraph; what begins like an item of a list or a row of a table keeps its own line."""
+    """Write a lesson's Markdown as plain text: paragraphs on one line each, lists and tables as they are, no asterisks."""
     joined: list[str] = []
-    for line in text.splitlines():
+    for line in text.replace("**", "").splitlines():
         begins = not line.strip() or re.match(r"\s*([-*|>#]|\d+\.)\s", line)
         if begins or not joined or not joined[-1]:
             joined.append(line.rstrip())
@@ -288,7 +287,7 @@ _REPORT = """{% extends "page" %}
 {% block body %}
 <h1>Class report</h1>
 <p>{{ students|counted("student") }}, {{ lessons|length|counted("lesson") }}. Points are those given so far: an answer that waits for a person,
-or was never handed in, is left out of every mean below. In <code>totals.csv</code> the school's system recognises a student by the column <code>student</code>.</p>
+or was never handed in, is left out of every mean below. In <code>totals.csv</code> the school's system recognises a student by the column <code>student</code> or <code>id</code>.</p>
 <h2>To do</h2>
 {% call listed("Waiting for a mark by hand", waiting|map("last")|map("length")|sum, "answer") %}
 {% for key, marks in waiting %}<li>{{ key[0] }}, <code>{{ key[1] }}</code>: {{ people(marks) }}</li>{% endfor %}{% endcall %}

@@ -204,6 +204,11 @@ def test_hostile_text_breaks_no_page(tmp_path):
     assert "more characters" in html
 
 
+def test_a_question_flows_and_a_list_keeps_its_lines():
+    text = "**Why?** Say\nso in\n  words.\n\nRubric:\n* 1 point: a\n  b\n* 1 point: c\n| a |\n| b |"
+    assert report.flowing(text) == "Why? Say so in words.\n\nRubric:\n* 1 point: a b\n* 1 point: c\n| a |\n| b |"
+
+
 def test_tidy_keeps_lines_and_says_what_is_left_out():
     assert report.tidy("a\r\nb\tc") == "a\nb\tc"
     assert report.tidy("abc", letters=2) == "ab … (1 more characters)"
