@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from course.answers import Answer, Feedback, Incorrect, NotAttempted, walled
@@ -31,7 +32,7 @@ def check(answer: Callable[..., Any], name: str | None = None) -> None:
     Parameters
     ----------
     answer : the learner's function
-    name : which graded function it is; without one, its own name says so
+    name : which graded function it is; without one, its own name says so, or that under which the caller knows it
 
     Raises
     ------
@@ -44,7 +45,7 @@ def check(answer: Callable[..., Any], name: str | None = None) -> None:
     """
     if not callable(answer):
         raise ValueError(f"check needs the function itself, as in checks.check(entropy), not {type(answer).__name__}")
-    name = _known(name or str(getattr(answer, "__name__", "?")))
+    name = _known(name or _name_of(answer, sys._getframe(1)))
     with without_toolkit(name):
         TASKS[name].diagnose(Answer(name, answer, graded=TASKS))
     print(f"✓ {name}: correct.")
@@ -52,7 +53,7 @@ def check(answer: Callable[..., Any], name: str | None = None) -> None:
 
 def hint(name: str | Callable[..., Any] | None = None) -> None:
     """Print the next hint for a graded function, given by its name or itself; else say which names there are."""
-    name = name if isinstance(name, str) or name is None else str(getattr(name, "__name__", "?"))
+    name = name if isinstance(name, str) or name is None else _name_of(name, sys._getframe(1))
     if name not in TASKS:
         problem = "A hint needs a name" if name is None else f"There are no hints for {name!r}"
         known = ", ".join(f'"{task}"' for task in TASKS)
@@ -99,6 +100,13 @@ def say_unwritten_in(shell: Any) -> None:
         shell.showtraceback((kind, problem, trace), tb_offset=tb_offset)
 
     shell.set_custom_exc((NotImplementedError,), show)
+
+
+def _name_of(answer: Callable[..., Any], caller: FrameType) -> str:
+    """Give the name of an answer; for a lambda or a decorated function, that of the caller's variable that holds it."""
+    own = str(getattr(answer, "__name__", type(answer).__name__))
+    variables = caller.f_globals | caller.f_locals
+    return own if own in TASKS else next((task for task in TASKS if variables.get(task) is answer), own)
 
 
 def _known(name: str) -> str:

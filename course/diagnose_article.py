@@ -103,7 +103,7 @@ def _diagnose_difference(answer: Answer, first: nn.Module, second: nn.Module, ca
             _largest(before[:half]) - _largest(before[half:])
         ).abs(),
         "biases are left out: all parameters count": weights.abs().max(),
-        "only the first parameter is compared": parts[0].abs().max(),
+        "only the first parameter is compared, or the one that differs least": parts[0].abs().max(),
         "only the last parameter is compared": parts[-1].abs().max(),
         "this is a mean; the largest difference is needed": everything.abs().mean(),
         "this is a sum of absolute differences; the largest one is needed": everything.abs().sum(),

@@ -1,5 +1,8 @@
 """Lesson 03: what an answer for soft part, distillation loss and total loss must do, and how likely mistakes show."""
 
+import inspect
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,6 +27,7 @@ from toolkit import losses
 def soft_loss(answer: Answer) -> None:
     """Diagnose T²·KL(teacher ‖ student), summed over classes, mean over the batch."""
     _soft_on_public_case(answer)
+    _soft_at_other_temperatures(answer)
     _soft_on_extreme_logits(answer)
     _soft_on_random_logits(answer)
 
@@ -32,7 +36,7 @@ def _soft_on_public_case(answer: Answer) -> None:
     student, teacher, t = PUBLIC_STUDENT, PUBLIC_TEACHER, 4.0
     case = f"student {shown(student)}, teacher {shown(teacher)}, temperature 4"
     expected = soft_part(student, teacher, t)
-    if isinstance(result := answer(student.clone(), teacher.clone(), t), Tensor) and result.ndim:
+    if isinstance(result := answer(student.clone(), teacher.clone(), t), Tensor) and result.numel() > 1:
         raise answer.wrong(
             f"your loss has the shape {tuple(result.shape)}: sum over classes, then average over the batch"
         )
@@ -44,6 +48,8 @@ def _soft_on_public_case(answer: Answer) -> None:
         "the two are swapped, KL(student ‖ teacher), and T² is missing": kl_divergence(student / t, teacher / t).mean(),
         "this divides by T² where it should multiply": expected / t**4,
         "the factor grows with T, but not fast enough": expected / t,
+        "T² is there twice": expected * t**2,
+        "the logits are multiplied by T; dividing by it is what softens": t**2 * kl_divergence(teacher * t, student * t).mean(),
         "this is KL(student ‖ teacher): the two are swapped": t**2 * kl_divergence(student / t, teacher / t).mean(),
         "your loss is also divided by the number of classes: the mean is over the batch only": expected / 3,
         "your loss is summed over the batch; the mean is needed": expected * 2,
@@ -52,6 +58,11 @@ def _soft_on_public_case(answer: Answer) -> None:
         "the temperature acts on neither of the two softmaxes": t**2 * kl_divergence(teacher, student).mean(),
         "your softmax runs along the batch, not along the class axis": t**2
         * kl_divergence((teacher / t).T, (student / t).T).sum() / 2,
+        "your softmax runs along the batch, and your loss is summed over it": t**2
+        * kl_divergence((teacher / t).T, (student / t).T).sum(),
+        "your softmax runs along the batch, and the mean is over the classes": t**2
+        * kl_divergence((teacher / t).T, (student / t).T).mean(),
+        "your sum runs along the batch, and your mean over the classes: it is the other way round": expected * 2 / 3,
         "the sign is wrong: this divergence is never negative": -expected,
         "where a logarithm of probabilities belongs, you have probabilities": t**2 * (p * (p.log() - q)).sum(-1).mean(),
         "this is the cross entropy with soft targets: it is not zero when the student equals the teacher": t**2
@@ -65,7 +76,26 @@ def _soft_on_public_case(answer: Answer) -> None:
         f"{name.rstrip('?')}? And it is also divided by the number of classes": v / 3
         for name, v in list(mistakes.items())[:5]
     }
+    if actual == 0:
+        raise answer.wrong("your loss is 0, though student and teacher differ", case, expected, actual)
     match(answer, actual, expected, case, mistakes | with_mean)
+
+
+def _soft_at_other_temperatures(answer: Answer) -> None:
+    student, teacher, t = PUBLIC_STUDENT, PUBLIC_TEACHER, 2.0
+    case = f"student {shown(student)}, teacher {shown(teacher)}, temperature 2"
+    actual = answer.tensor(student.clone(), teacher.clone(), t, shape=(), situation="at T = 2")
+    mistakes = {
+        "your loss is the same at every temperature: it is to use the one that it is given": soft_part(student, teacher, 4),
+        "the factor T² does not follow the temperature that is given": soft_part(student, teacher, t) * 4,
+        "your softmax does not follow the temperature that is given": soft_part(student, teacher, 4) / 4,
+    }  # fmt: skip
+    match(answer, actual, soft_part(student, teacher, t), case, mistakes)
+    for t in (20.0, 100.0):
+        student, teacher = (fresh(6, 5, scale=t) for _ in range(2))  # so that T still makes a difference
+        actual = answer.tensor(student, teacher, t, shape=(), situation=f"at T = {t:g}")
+        if not close(actual / soft_part(student, teacher, t), 1, 1e-3):
+            raise answer.wrong(f"the value is wrong at T = {t:g}, though it is right at lower temperatures")
 
 
 def _extreme_logits() -> tuple[Tensor, Tensor]:
@@ -113,6 +143,7 @@ def _gradients(answer: Answer, actual: Tensor, student: Tensor, teacher: Tensor,
 def distillation_loss(answer: Answer) -> None:
     """Diagnose (1 − λ)·CE + λ·soft loss."""
     _both_on_public_case(answer)
+    _both_at_other_settings(answer)
     _both_on_random_logits(answer)
     _both_on_extreme_logits(answer)
 
@@ -122,10 +153,18 @@ def _both_on_public_case(answer: Answer) -> None:
     case = f"student {shown(student)}, teacher {shown(teacher)}, labels {shown(labels)}, temperature 4, λ = 0.75"
     hard, soft = F.cross_entropy(student.double(), labels), soft_part(student, teacher, t)
     expected = (1 - lam) * hard + lam * soft
-    if isinstance(result := answer(student.clone(), teacher.clone(), labels.clone(), t, lam), Tensor) and result.ndim:
+    if (
+        isinstance(result := answer(student.clone(), teacher.clone(), labels.clone(), t, lam), Tensor)
+        and result.numel() > 1
+    ):
         raise answer.wrong(f"your loss has the shape {tuple(result.shape)}; a single number is needed")
     actual = answer.tensor(student.clone(), teacher.clone(), labels.clone(), t, lam, shape=())
     one_hot_soft = t**2 * F.cross_entropy(student.double() / t, labels)
+    own_soft = _own_soft_loss(answer, student, teacher, t)
+    if not close(own_soft, soft) and close(actual, (1 - lam) * hard + lam * own_soft):
+        raise answer.wrong(
+            "its soft part is what your soft_loss gives, and that is not right yet: mend soft_loss first"
+        )
     mistakes = {
         "λ is on the wrong part: at λ = 1 only the soft part should count": lam * hard + (1 - lam) * soft,
         "the soft part is too small by T²": (1 - lam) * hard + lam * soft / t**2,
@@ -149,6 +188,28 @@ def _both_on_public_case(answer: Answer) -> None:
         "the soft part is also divided by the number of classes": (1 - lam) * hard + lam * soft / 3,
     }  # fmt: skip
     match(answer, actual, expected, case, mistakes)
+
+
+def _own_soft_loss(answer: Answer, student: Tensor, teacher: Tensor, t: float) -> float:
+    """Give the value of the learner's own soft_loss, where it stands beside the answer; NaN where there is none."""
+    beside = getattr(inspect.unwrap(answer.function), "__globals__", {})
+    try:
+        return float(beside["soft_loss"](student.clone(), teacher.clone(), t))
+    except Exception:  # it is another function's fault, and told there
+        return math.nan
+
+
+def _both_at_other_settings(answer: Answer) -> None:
+    student, teacher, labels, t, lam = PUBLIC_STUDENT, PUBLIC_TEACHER, PUBLIC_LABELS, 2.0, 0.25
+    case = f"student {shown(student)}, teacher {shown(teacher)}, labels {shown(labels)}, temperature 2, λ = 0.25"
+    actual = answer.tensor(student.clone(), teacher.clone(), labels.clone(), t, lam, shape=())
+    mistakes = {
+        "your loss is the same at every temperature and λ: it is to use those that it is given": (4, 0.75),
+        "your loss is the same at every temperature: it is to use the one that it is given": (4, lam),
+        "your loss is the same at every λ: it is to use the one that it is given": (t, 0.75),
+    }
+    values = {what: both_parts(student, teacher, labels, *settings) for what, settings in mistakes.items()}
+    match(answer, actual, both_parts(student, teacher, labels, t, lam), case, values)
 
 
 def _both_on_random_logits(answer: Answer) -> None:

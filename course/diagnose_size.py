@@ -76,6 +76,10 @@ def count_parameters(answer: Answer) -> None:
             "what lies deeper, in a module within the module, is overlooked": 12 + 4,
             "this counts the rows of each tensor, not all of its numbers": 4 + 4 + 2 + 2,
             "these are bytes; the number of parameters is needed": 4 * 26,
+            "what lies deeper is counted again with every module around it: modules() gives them all": 26
+            + 16
+            + 10
+            + 10,
         },
     )
     _count(
@@ -197,6 +201,7 @@ def compression_ratio(answer: Answer) -> None:
             "this is the ratio minus 1": 20,
             "this is a percentage; a plain ratio is needed": 2100,
             "this compares the number of tensors, not their bytes": 9 / 2,
+            "what lies deeper counts again with every module around it: modules() gives them all": 2 * 336 / 16,
         },
     )
     twice = "a tensor that two layers share is counted twice: it is stored once"

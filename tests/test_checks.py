@@ -241,6 +241,33 @@ def test_what_is_not_a_graded_function_is_named_with_the_known_ones():
         checks.check(torch.zeros(1))
 
 
+def test_an_answer_without_a_name_of_its_own_is_known_by_its_variable(capsys):
+    total_loss = lambda a, b, w: a + w * b  # noqa: E731  some learners write it so
+    checks.check(total_loss)
+    assert capsys.readouterr().out == "✓ total_loss: correct.\n"
+    total_loss = functools.partial(lambda scale, a, b, w: scale * a + w * b, 1)
+    checks.check(total_loss)
+    checks.hint(total_loss)
+    assert "of 2 for total_loss" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="no check for '<lambda>'"):
+        checks.check(lambda a, b, w: a + w * b)
+
+
+def test_a_loss_is_not_blamed_for_the_soft_part_that_it_is_given():
+    cells = "def soft_loss(s, z, t):\n    return {}\ndef distillation_loss(s, z, y, t, lam):\n    return {}"
+    kl = "F.kl_div((s / t).log_softmax(1), (z.detach() / t).softmax(1), reduction='batchmean')"
+    both = "(1 - lam) * F.cross_entropy(s, y) + lam * soft_loss(s, z, t)"
+    for soft, whole, said in (
+        (kl, both, "mend soft_loss first"),
+        (f"t**2 * {kl}", both.replace("soft_loss(", "t**2 * soft_loss("), "T² is applied twice"),
+        ("1 / 0", both, "raises ZeroDivisionError"),
+    ):
+        names = {"F": F}
+        exec(cells.format(soft, whole), names)
+        with pytest.raises(checks.Incorrect, match=said):
+            checks.check(names["distillation_loss"])
+
+
 @pytest.mark.parametrize(("given", "said"), [((), "hint needs a name"), (("entropie",), "no hints for 'entropie'")])
 def test_a_hint_without_a_name_or_with_a_misspelt_one_lists_the_names_in_a_sentence(given, said, capsys):
     checks.hint(*given)

@@ -50,7 +50,7 @@ HOSTILE = {
             "return torch.zeros((), requires_grad=True)",
             before="from course import checks\nchecks.check = torch.equal = torch.testing.assert_close = lambda *_, **__: True\n",
         ),
-        "The value is wrong",
+        "Your loss is 0, though student and teacher differ",
     ),
     "equals everything": (
         soft_loss("return Equal()", before="class Equal:\n    __eq__ = lambda *_: True\n"),

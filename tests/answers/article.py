@@ -55,6 +55,7 @@ wrong(name, "difference of two largest numbers")(
 )
 wrong(name, "biases are left out")(lambda a, b: max(p.abs().max().item() for p in parts(a, b) if p.ndim > 1))
 wrong(name, "only the first parameter")(lambda a, b: parts(a, b)[0].abs().max().item())
+wrong(name, "or the one that differs least")(lambda a, b: min(p.abs().max().item() for p in parts(a, b)))
 wrong(name, "only the last parameter")(lambda a, b: parts(a, b)[-1].abs().max().item())
 wrong(name, "this is a mean")(lambda a, b: torch.cat([p.flatten() for p in parts(a, b)]).abs().mean().item())
 wrong(name, "a difference of a millionth")(lambda a, b: round(max(p.abs().max().item() for p in parts(a, b)), 4))

@@ -67,6 +67,23 @@ wrong(name, "divided by the number of classes")(
     lambda s, z, t: t**2
     * F.kl_div((s / t).log_softmax(1), softmax(z.detach() / t, 1), reduction="none").mean()
 )  # fmt: skip
+wrong(name, "is 0, though student and teacher differ")(lambda s, z, t: 0 * kl(z, s, t).mean())
+wrong(name, "T² is there twice")(lambda s, z, t: t**4 * kl(z, s, t).mean())
+wrong(name, "multiplied by T; dividing")(lambda s, z, t: t**2 * kl(z, s, 1 / t).mean())
+wrong(name, "the same at every temperature")(lambda s, z, t: 16 * kl(z, s, 4.0).mean())
+wrong(name, "factor T² does not follow")(lambda s, z, t: 16 * kl(z, s, t).mean())
+wrong(name, "softmax does not follow")(lambda s, z, t: t**2 * kl(z, s, 4.0).mean())
+wrong(name, "at T = 20, though")(lambda s, z, t: min(t, 10) ** 2 * kl(z, s, min(t, 10)).mean())
+wrong(name, "at T = 100, though")(lambda s, z, t: min(t, 50) ** 2 * kl(z, s, min(t, 50)).mean())
+wrong(name, "shape (1,), where a single number (shape ()) is needed")(lambda s, z, t: t**2 * kl(z, s, t).mean()[None])
+wrong(name, "along the batch, and your loss is summed")(
+    lambda s, z, t: t**2 * F.kl_div((s / t).log_softmax(0), softmax(z.detach() / t, 0), reduction="sum")
+)
+wrong(name, "along the batch, and the mean is over the classes")(lambda s, z, t: t**2 * kl(z.T, s.T, t).mean())
+wrong(name, "the other way round")(
+    lambda s, z, t: t**2
+    * F.kl_div((s / t).log_softmax(1), softmax(z.detach() / t, 1), reduction="none").sum(0).mean()
+)  # fmt: skip
 wrong(name, "is T² missing? And it is also divided")(lambda s, z, t: kl(z, s, t).mean() / s.shape[1])
 wrong(name, "summed over the batch")(lambda s, z, t: t**2 * kl(z, s, t).sum())
 wrong(name, "student's logits are not divided by T")(lambda s, z, t: t**2 * kl(z / t, s, 1).mean())
@@ -142,6 +159,10 @@ wrong(name, "swapped")(lambda s, z, y, t, lam: (1 - lam) * ce(s, y) + lam * soft
 wrong(name, "reaches the teacher")(lambda s, z, y, t, lam: (1 - lam) * ce(s, y) + lam * into_teacher(s, z, t))
 wrong(name, "not a torch.Tensor")(lambda s, z, y, t, lam: ((1 - lam) * ce(s, y) + lam * soft(s, z, t)).item())
 wrong(name, "has the shape (2,)")(lambda s, z, y, t, lam: (1 - lam) * ce(s, y, reduction="none") + lam * soft(s, z, t))
+
+wrong(name, "the same at every temperature:")(lambda s, z, y, t, lam: (1 - lam) * ce(s, y) + lam * soft(s, z, 4.0))
+wrong(name, "the same at every λ")(lambda s, z, y, t, lam: 0.25 * ce(s, y) + 0.75 * soft(s, z, t))
+wrong(name, "at every temperature and λ")(lambda s, z, y, t, lam: 0.25 * ce(s, y) + 0.75 * soft(s, z, 4.0))
 
 # ---- total_loss ----------------------------------------------------------------------------------------------
 

@@ -100,6 +100,9 @@ wrong(name, "counts layers")(lambda model: sum(isinstance(m, torch.nn.Linear) fo
 wrong(name, "biases are missing")(lambda model: sum(p.numel() for p in model.parameters() if p.ndim > 1))
 wrong(name, "weights are missing")(lambda model: sum(p.numel() for p in model.parameters() if p.ndim == 1))
 wrong(name, "counts the rows")(lambda model: sum(len(p) for p in model.parameters() if p.requires_grad))
+wrong(name, "counted again with every module around it")(
+    lambda model: sum(p.numel() for m in model.modules() for p in m.parameters() if p.requires_grad)
+)
 wrong(name, "these are bytes")(lambda model: sum(p.nbytes for p in model.parameters() if p.requires_grad))
 wrong(name, "frozen parameters are counted too")(lambda model: sum(p.numel() for p in model.parameters()))
 wrong(name, "counts the frozen parameters")(
@@ -253,6 +256,7 @@ wrong(name, "of eight bytes, not of four")(
 wrong(name, "whole numbers among the buffers are missing")(
     of(lambda m: sum(t.nbytes for t in tensors(m) if t.is_floating_point()))
 )
+wrong(name, "counts again with every module around it")(of(lambda m: sum(stored(part) for part in m.modules())))
 wrong(name, "a difference")(of(stored, lambda a, b: a - b))
 wrong(name, "share of bytes that is saved")(of(stored, lambda a, b: 1 - b / a))
 wrong(name, "ratio minus 1")(of(stored, lambda a, b: a / b - 1))
