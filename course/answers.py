@@ -7,9 +7,11 @@ import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
 from types import CodeType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -139,7 +141,7 @@ class Answer:
         return Incorrect(self.name, behaviour, case, expected, actual)
 
     def __call__(self, *arguments: Any, situation: str = "") -> Any:
-        """Run it on arguments; ``situation`` says in a message what was special about them."""
+        """Run it on arguments, and insist on a result; ``situation`` says in a message what was special about them."""
         before = [argument.detach().clone() if isinstance(argument, Tensor) else None for argument in arguments]
         try:
             result = self.function(*arguments)
@@ -151,6 +153,8 @@ class Answer:
         if not torch.is_grad_enabled():
             torch.set_grad_enabled(True)
             raise self.wrong("after your function returns, gradients stay switched off for the whole program")
+        if result is None:
+            raise self.wrong("your function returns None: is a return missing?")
         return result
 
     def _feedback(self, problem: Exception | SystemExit, situation: str) -> Exception:
@@ -164,8 +168,6 @@ class Answer:
     def tensor(self, *arguments: Any, shape: tuple[int, ...], situation: str = "") -> Tensor:
         """Run it, and insist on a plain floating-point tensor of that shape."""
         result = self(*arguments, situation=situation)
-        if result is None:
-            raise self.wrong("your function returns None: is a return missing?")
         if type(result) is not Tensor:
             raise self.wrong(f"your function returns a {type(result).__name__}, not a torch.Tensor")
         if not result.is_floating_point():
@@ -174,6 +176,13 @@ class Answer:
             wanted = "a single number (shape ())" if shape == () else f"the shape {shape}"
             raise self.wrong(f"your result has the shape {tuple(result.shape)}, where {wanted} is needed")
         return result
+
+
+def number_in(value: Any) -> float | None:
+    """Give one number, Python's, numpy's or that of a tensor or array that holds a single one; None for anything else."""
+    if type(value) in (Tensor, np.ndarray) and math.prod(value.shape) == 1:
+        value = value.item()
+    return float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
 
 
 def close(actual: Any, expected: Any, tolerance: float = 1e-4) -> bool:

@@ -189,8 +189,6 @@ def _diagnose_what_is_left(
 
 
 def _two_numbers(answer: Answer, result: Any) -> tuple[float, float]:
-    if result is None:
-        raise answer.wrong("your function returns None: is a return missing?")
     if not isinstance(result, tuple | list) or len(result) != 2:
         kind = type(result).__name__
         raise answer.wrong(f"your function returns a {kind}; two floats are needed, as in return one, other")

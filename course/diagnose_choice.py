@@ -13,8 +13,8 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from course.answers import Answer, Task, close, shown
-from course.reference import fresh
+from course.answers import Answer, Task, close, number_in, shown
+from course.reference import fresh, match
 from toolkit import metrics
 
 # ---- Is a difference real? -----------------------------------------------------------------------------------
@@ -169,8 +169,6 @@ def _said(answer: Answer, arms: Arms, situation: str = "") -> str:
     distilled, alone = arms
     situation = situation or f"on accuracies of {len(distilled)} seeds"
     result = answer(distilled.clone(), alone.clone(), situation=situation)
-    if result is None:
-        raise answer.wrong("your function returns None: is a return missing?")
     if not isinstance(result, str):
         raise answer.wrong(
             f"your function returns a {type(result).__name__}, not one of the three verdicts as a string"
@@ -353,8 +351,6 @@ def _pair(answer: Answer, grid: Grid) -> Settings:
     """Run the answer on copies, and insist on two numbers."""
     accuracy, temperatures, lams = grid
     result = answer(accuracy.clone(), list(temperatures), list(lams), situation=_shape(grid))
-    if result is None:
-        raise answer.wrong("your function returns None: is a return missing?")
     if isinstance(result, Tensor | np.ndarray) and result.shape == (2,):
         result = result.tolist()
     if not isinstance(result, tuple | list):
@@ -365,11 +361,9 @@ def _pair(answer: Answer, grid: Grid) -> Settings:
 
 
 def _number(answer: Answer, value: Any) -> float:
-    if isinstance(value, Tensor | np.ndarray) and math.prod(value.shape) == 1:
-        value = value.item()
-    if isinstance(value, bool | np.bool) or not isinstance(value, int | float | np.number):
+    if (number := number_in(value)) is None:
         raise answer.wrong(f"your pair holds a {type(value).__name__}, where a number is needed")
-    return float(value)
+    return number
 
 
 def _random_grids() -> list[Grid]:
@@ -429,15 +423,10 @@ def false_alarm_chance(answer: Answer) -> None:
     for comparisons, level in cases:
         case = f"{comparisons} comparisons, level {shown(level)}"
         result = answer(comparisons, level, situation=f"for {case}")
-        if result is None:
-            raise answer.wrong("your function returns None: is a return missing?")
-        if isinstance(result, Tensor | np.ndarray) and math.prod(result.shape) == 1:
-            result = result.item()
-        if isinstance(result, bool) or not isinstance(result, int | float | np.number):
+        number = number_in(result)
+        if number is None:
             raise answer.wrong(f"your function returns a {type(result).__name__}, not a number")
         expected = 1 - level**comparisons
-        if close(float(result), expected):
-            continue
         mistakes = {
             "this is the chance that *none* of them misses zero": level**comparisons,
             "chances of single intervals are added up, which can exceed 1: two may miss at once": comparisons
@@ -455,8 +444,7 @@ def false_alarm_chance(answer: Answer) -> None:
             )
             / comparisons,
         }
-        name = next((name for name, value in mistakes.items() if close(float(result), value)), "the value is wrong")
-        raise answer.wrong(name, case, expected, float(result))
+        match(answer, number, expected, case, mistakes)
 
 
 TASKS = {

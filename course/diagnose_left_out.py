@@ -6,13 +6,12 @@ mistake is tried on all cases, and the one that explains all the answers given i
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from course.answers import Answer, Task, close, shown
+from course.answers import Answer, Task, close, number_in, shown
 from course.reference import fresh
 from toolkit import metrics
 
@@ -103,8 +102,6 @@ def _indices(answer: Answer, case: Labels) -> Tensor:
     """Run the answer on a copy, and insist on whole numbers, one for each example that stays."""
     labels, left_out = case
     result = answer(labels.clone(), left_out, situation=_situation(case))
-    if result is None:
-        raise answer.wrong("your function returns None: is a return missing?")
     if type(result) is not Tensor:
         raise answer.wrong(f"your function returns a {type(result).__name__}, not a torch.Tensor")
     if result.dtype == torch.bool:
@@ -305,18 +302,15 @@ def _validation(case: Validation) -> str:
 def _bias(answer: Answer, case: Validation) -> float:
     """Run the answer on copies, and insist on one finite number."""
     logits, labels, of_class = case
-    result: Any = answer(logits.clone(), labels.clone(), of_class, situation=f"for {_validation(case)}")
-    if result is None:
-        raise answer.wrong("your function returns None: is a return missing?")
-    if isinstance(result, Tensor | np.ndarray) and math.prod(result.shape) == 1:
-        result = result.item()
-    if isinstance(result, Tensor | np.ndarray):
+    result = answer(logits.clone(), labels.clone(), of_class, situation=f"for {_validation(case)}")
+    number = number_in(result)
+    if number is None and isinstance(result, Tensor | np.ndarray):
         raise answer.wrong(f"your function returns numbers of shape {tuple(result.shape)}, where one number is needed")
-    if isinstance(result, bool | np.bool) or not isinstance(result, int | float | np.number):
+    if number is None:
         raise answer.wrong(f"your function returns a {type(result).__name__}, not a number")
-    if not math.isfinite(result):
-        raise answer.wrong(f"your function returns {float(result)}, which is not a finite number")
-    return float(result)
+    if not math.isfinite(number):
+        raise answer.wrong(f"your function returns {number}, which is not a finite number")
+    return number
 
 
 # Where the best range begins and how wide it is. Narrow ones show coarse steps; all are wide enough for steps of 0.1.

@@ -2,27 +2,22 @@
 
 import math
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from course.answers import Answer, Task, close
+from course.answers import Answer, Task, close, number_in
 from course.reference import fresh, match
 from toolkit import models
 
 
 def _number(answer: Answer, result: Any, what: str = "your function returns") -> float:
     """Insist on one number: a Python or numpy number, or a tensor or array that holds a single one."""
-    if result is None:
-        raise answer.wrong("your function returns None: is a return missing?")
-    if type(result) in (Tensor, np.ndarray) and math.prod(result.shape) == 1:
-        result = result.item()
-    if isinstance(result, bool) or not isinstance(result, Real):
+    if (number := number_in(result)) is None:
         raise answer.wrong(f"{what} a {type(result).__name__}, where a single number is needed")
-    return float(result)
+    return number
 
 
 def _layers(*layers: nn.Module) -> nn.Sequential:
@@ -291,8 +286,6 @@ def _pair(answer: Answer, result: Any) -> tuple[float, float]:
     """Insist on two numbers: a tuple, a list, or a tensor or array of them."""
     if type(result) in (Tensor, np.ndarray) and result.ndim == 1:
         result = result.tolist()
-    if result is None:
-        raise answer.wrong("your function returns None: is a return missing?")
     if not isinstance(result, tuple | list):
         raise answer.wrong(f"your function returns a {type(result).__name__}, where a pair of numbers is needed")
     if len(result) != 2:

@@ -71,8 +71,6 @@ def _diagnose_how_it_was_run(answer: Answer, teacher: Watched, before: dict[str,
 
 
 def _diagnose_logits(answer: Answer, result: Any, expected: Tensor) -> None:
-    if result is None:
-        raise answer.wrong("your function returns None: is a return missing?")
     if type(result) is not Tensor:
         raise answer.wrong(f"your function returns a {type(result).__name__}, not a torch.Tensor")
     if result.requires_grad:
@@ -230,8 +228,7 @@ def _moved_by(step: _Step, right_gradients: float, old_gradients: float = 0.0) -
 
 def _diagnose_returned_loss(answer: Answer, step: _Step, result: Any, minimised: Tensor, situation: str) -> None:
     if type(result) is not float:
-        got = "nothing: is a return missing?" if result is None else f"a {type(result).__name__}, not a Python float"
-        raise answer.wrong(f"your function returns {got}")
+        raise answer.wrong(f"your function returns a {type(result).__name__}, not a Python float")
     with torch.no_grad():
         after_update = step.loss(step.student)
     mistakes = {
