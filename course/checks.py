@@ -89,17 +89,27 @@ def without_toolkit(name: str) -> Iterator[None]:
 def say_unwritten_in(shell: Any) -> None:
     """Let an IPython shell show one line, and no traceback, where a cell calls a graded function that is a stub.
 
-    The cell fails all the same, and every other exception is shown as before.
+    So it does for later cells that lack what this one would have made. The cells fail all the same, and every other
+    exception is shown as before.
     """
+    unwritten: set[str] = set()
 
     def show(shell: Any, kind: type[BaseException], problem: BaseException, trace: Any, tb_offset: Any = None) -> None:
         *_, (frame, _line) = traceback.walk_tb(trace)
-        if frame.f_code.co_name in TASKS and not str(problem):
-            line = f"○ {frame.f_code.co_name} is not written yet: fill in its cell above, and run this one again."
+        function = frame.f_code.co_name
+        line = ""
+        if function in TASKS and isinstance(problem, NotImplementedError) and not str(problem):
+            unwritten.add(function)
+            line = f"○ {function} is not written yet: fill in its cell above, and run this one again."
+        elif unwritten and function == "<module>" and isinstance(problem, NameError):
+            line = (
+                f"○ {problem}: a cell above makes it, which stopped at a function that was not written. Run that first."
+            )
+        if line:
             problem._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]  # IPython shows this
         shell.showtraceback((kind, problem, trace), tb_offset=tb_offset)
 
-    shell.set_custom_exc((NotImplementedError,), show)
+    shell.set_custom_exc((NotImplementedError, NameError), show)
 
 
 def _name_of(answer: Callable[..., Any], caller: FrameType) -> str:

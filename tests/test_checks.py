@@ -276,11 +276,11 @@ def test_a_hint_without_a_name_or_with_a_misspelt_one_lists_the_names_in_a_sente
     assert all(f'"{name}"' in out for name in checks.names())
 
 
-def in_ipython(code):
-    """What a shell shows for a cell; its error still counts as one."""
+def in_ipython(*cells):
+    """What a shell shows for the last of some cells; its error still counts as one."""
     shell = pytest.importorskip("IPython.core.interactiveshell").InteractiveShell()
     checks.say_unwritten_in(shell)
-    return shell.run_cell(code)
+    return [shell.run_cell(cell) for cell in cells][-1]
 
 
 def test_a_cell_that_calls_an_unwritten_function_says_so_in_a_line(capsys):
@@ -289,6 +289,25 @@ def test_a_cell_that_calls_an_unwritten_function_says_so_in_a_line(capsys):
     shown = capsys.readouterr()
     line = "○ soft_loss is not written yet: fill in its cell above, and run this one again."
     assert (shown.out + shown.err).strip() == line
+
+
+UNWRITTEN = "def soft_loss(s, z, t):\n    raise NotImplementedError\nloss = soft_loss(1, 2, 3)"
+
+
+def test_a_cell_that_stands_on_one_that_stopped_says_so_in_a_line(capsys):
+    result = in_ipython(UNWRITTEN, "print(loss)")
+    assert isinstance(result.error_in_exec, NameError)
+    shown = capsys.readouterr()
+    line = "○ name 'loss' is not defined: a cell above makes it, which stopped at a function that was not written."
+    assert f"{line} Run that first." in shown.out + shown.err
+    assert "Traceback" not in shown.out + shown.err
+
+
+@pytest.mark.parametrize("cells", [["print(los)"], [UNWRITTEN, "def mine(): return los\nmine()"]])
+def test_any_other_name_error_keeps_its_traceback(cells, capsys):
+    in_ipython(*cells)
+    shown = capsys.readouterr()
+    assert "Traceback" in shown.out + shown.err
 
 
 @pytest.mark.parametrize(
