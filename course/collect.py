@@ -111,10 +111,12 @@ def collect(folder: Path, lessons: Sequence[str], known: Callable[[bytes], str |
     for key in sorted(set(keys.values())):
         owners = [owner for owner in claims if keys[owner] == key]
         nothing = "; ".join([NOTHING, *(trouble for owner in owners for trouble in troubles[owner])])
+        answered = {claim.lesson for owner in owners for claim in claims[owner]}
+        unanswered = [lesson for lesson in in_question if lesson not in answered]
         for lesson in in_question:
             mine = [claim for owner in owners for claim in claims[owner] if claim.lesson == lesson]
             if not mine and nothing == NOTHING:
-                mine = [claim for owner in owners for claim in _no_notebooks(handed[owner], lesson, in_question)]
+                mine = [claim for owner in owners for claim in _no_notebooks(handed[owner], lesson, asked, unanswered)]
             empty = Submission(key, lesson, None, problem=nothing, folder=root)
             submissions.append(_counting(mine, empty) if mine else empty)
     return Collection(tuple(submissions), tuple(warnings))
@@ -188,13 +190,14 @@ def _looked_through(
     return claims, troubles
 
 
-def _no_notebooks(handed: Sequence[Claim], lesson: str, in_question: Sequence[str]) -> Iterator[Claim]:
+def _no_notebooks(
+    handed: Sequence[Claim], lesson: str, asked: Mapping[str, str], unanswered: Sequence[str]
+) -> Iterator[Claim]:
     """Give a student's files that are no notebooks as what was handed in for a lesson: an answer.docx is not nothing."""
-    lessons = {plain(name): name for name in in_question}
     for claim in handed:
         thing = claim.thing
         if thing.names and not (thing.is_folder or thing.problem or thing.name == "timestamp.txt"):
-            guess = in_question[0] if len(in_question) == 1 else _guessed(thing.names, lessons)
+            guess = _guessed(thing.names, asked) or (unanswered[0] if len(unanswered) == 1 else None)
             if guess == lesson and not _is_worth_a_look(thing):
                 problem = f"handed in was {thing.where}, which is no notebook"
                 yield replace(claim, thing=replace(thing, problem=problem), lesson=lesson)

@@ -109,12 +109,15 @@ def test_a_file_that_is_no_notebook_is_not_nothing(tmp_path):
     put(tmp_path, f"ben/{LOSS}/{LOSS}.ipynb", notebook(LOSS))
     put(tmp_path, "cora/timestamp.txt")
     put(tmp_path, f"di/{LOSS}.py")
+    put(tmp_path, f"eve/{SOFT}.ipynb", notebook(SOFT))
+    put(tmp_path, "eve/my answer.html")
     submissions = found(tmp_path)
     ben = submissions["ben", SOFT]
     assert ben.problem == f"handed in was ben/{SOFT}/answer.docx, which is no notebook"
     assert ben.where == f"ben/{SOFT}/answer.docx"
     with pytest.raises(ValueError, match=r"answer\.docx"):
         ben.read(LIMIT)
+    assert submissions["eve", LOSS].problem == "handed in was eve/my answer.html, which is no notebook"
     assert submissions["di", LOSS].problem == f"handed in was di/{LOSS}.py, which is no notebook"
     assert [submissions[name, lesson].problem for name, lesson in (("anna", SOFT), ("ben", LOSS))] == ["", ""]
     assert submissions["anna", LOSS].problem == submissions["cora", SOFT].problem == submissions["di", SOFT].problem
