@@ -170,7 +170,9 @@ wrong(name, "only the examples of that class count")(lambda z, y, c: 20.0)
 wrong(name, "only the examples of *other* classes")(lambda z, y, c: -20)
 wrong(name, "the mean of the class accuracies")(lambda z, y, c: best(z, y, c, score=by_class))
 wrong(name, "as often as it occurs")(lambda z, y, c: best(z, y, c, score=as_often))
-wrong(name, "not right yet")(lambda z, y, c: best(z, y, c, score=likelihood))  # often also "as often as it occurs"
+wrong(name, "not right yet")(
+    lambda z, y, c: best(z, y, c, score=likelihood)
+)  # which words come hangs on the numbers drawn
 wrong(name, "what is lacking")(mean_lack)
 wrong(name, "returns 0 whatever")(lambda z, y, c: 0.0)
 wrong(name, "the same number whatever")(lambda z, y, c: 3.5)
