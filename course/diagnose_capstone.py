@@ -22,7 +22,7 @@ def _recipe(answer: Answer) -> dict[str, Any]:
     try:
         return capstone.check_recipe(given)
     except ValueError as problem:
-        raise answer.wrong(str(problem)) from None
+        raise answer.wrong(f"your recipe is refused: {problem}") from None
 
 
 TASKS = {

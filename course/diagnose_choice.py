@@ -118,6 +118,12 @@ _WRONG_VERDICTS: dict[str, Callable[[Arms], str]] = {
         _intervals_apart
     ),
     "the seeds are asked to agree, whatever their spread": _all_seeds_agree,
+    "an interval that only touches zero holds it all the same: equal arms make no difference": lambda arms: (
+        _paired(arms) if bool((arms[0] != arms[1]).any()) else "better"
+    ),
+    "an interval that only touches zero holds it, and equal arms make no difference": lambda arms: (
+        _paired(arms) if bool((arms[0] != arms[1]).any()) else "worse"
+    ),
     "your function says for every input that there is no measurable difference": lambda arms: NONE,
 }
 
@@ -431,10 +437,13 @@ def false_alarm_chance(answer: Answer) -> None:
             "this is the chance that *none* of them misses zero": level**comparisons,
             "chances of single intervals are added up, which can exceed 1: two may miss at once": comparisons
             * (1 - level),
-            "the sum of chances is cut off at 1": min(1.0, comparisons * (1 - level)),
+            "chances of single intervals are added up, and the sum is cut off at 1: two may miss at once": min(
+                1.0, comparisons * (1 - level)
+            ),
             "this is the chance that *all* of them miss zero": (1 - level) ** comparisons,
             "this is the chance that not all of them miss zero": 1 - (1 - level) ** comparisons,
             "the number of comparisons has no effect": 1 - level,
+            "the level has no effect: this is the chance at a level of 95 %": 1 - 0.95**comparisons,
             "this is the chance that exactly one misses zero; several may": comparisons
             * (1 - level)
             * level ** (comparisons - 1),

@@ -164,10 +164,15 @@ def _counts(case: Validation, of_class: int | None = None) -> list[int]:
     return [_count(case, bias, of_class) for bias in _GRID.tolist()]
 
 
+def _near(bias: float) -> tuple[float, ...]:
+    """Give a number and what rounding may have made of it: a range of equally good numbers has edges."""
+    return bias, bias + 1e-4, bias - 1e-4
+
+
 def _reaches(case: Validation, bias: float) -> bool:
-    """Whether the best of the grid is reached; at the very edge of the best range, rounding is forgiven."""
+    """Whether the best of the grid is reached."""
     best = max(_counts(case))
-    return any(_count(case, bias + rounding) >= best for rounding in (0, 1e-4, -1e-4))
+    return any(_count(case, near) >= best for near in _near(bias))
 
 
 def _by_class(case: Validation, bias: float) -> float:
@@ -182,8 +187,7 @@ def _own(case: Validation, bias: float) -> int:
 
 
 def _best_of_other_class(case: Validation, bias: float, other: int) -> bool:
-    best = max(_counts(case, other))
-    return any(_count(case, bias + rounding, other) >= best for rounding in (0, 1e-4, -1e-4))
+    return _count(case, bias, other) >= max(_counts(case, other))
 
 
 def _best_of_signed(case: Validation, bias: float, sign: int) -> bool:
@@ -200,7 +204,6 @@ def _needed(case: Validation) -> Tensor:
 
 # Whether a mistake explains a number; the right ones are explained by several of them, which is why all cases count.
 _WRONG_BIASES: dict[str, Callable[[Validation, float], bool]] = {
-    "your function returns 0 whatever it is given": lambda case, bias: bias == 0,
     "the sign is the wrong way round: the number is *added* to the logit": lambda case, bias: _reaches(case, -bias),
     "this is the accuracy that is reached; the number that is added to reach it is needed": lambda case, bias: close(
         bias, max(_counts(case)) / len(case[1])
@@ -240,9 +243,6 @@ _WRONG_BIASES: dict[str, Callable[[Validation, float], bool]] = {
     "only the examples of that class count: with this number many others become it, too": lambda case, bias: (
         _own(case, bias) >= _own(case, 20.0)
     ),
-    "only the examples of *other* classes count: with this number its own are no longer seen": lambda case, bias: (
-        int((_predicted(case, bias) == case[2])[case[1] != case[2]].sum()) == 0
-    ),
     "the number is a mean over examples of what is lacking, not one chosen for the highest accuracy": lambda case, bias: (
         any(
             close(bias, value)
@@ -276,10 +276,12 @@ def corrected_bias(answer: Answer) -> None:
     if not wrong:
         return
     pairs = list(zip(cases, given, strict=True))
-    explains = lambda rule: all(rule(case, bias) for case, bias in pairs)  # noqa: E731
-    name = next((name for name, rule in _WRONG_BIASES.items() if explains(rule)), None)
-    if name is None and len(set(given)) == 1:
-        name = "your function returns the same number whatever it is given"
+    explains = lambda rule: all(any(rule(case, near) for near in _near(bias)) for case, bias in pairs)  # noqa: E731
+    name: str | None
+    if len(set(given)) == 1:  # many mistakes seem to explain that
+        name = f"your function returns {shown(given[0])} whatever it is given: do all your candidates score the same?"
+    else:
+        name = next((name for name, rule in _WRONG_BIASES.items() if explains(rule)), None)
     case, bias = pairs[wrong[0]]
     best, yours, examples = max(_counts(case)), _count(case, bias), len(case[1])
     if wrong[0] == 0:
@@ -296,7 +298,8 @@ def corrected_bias(answer: Answer) -> None:
 
 
 def _validation(case: Validation) -> str:
-    return f"{len(case[1])} examples, class {case[2]} of {case[0].shape[1]}"
+    examples = len(case[1])
+    return f"{examples} example{'s' * (examples > 1)}, class {case[2]} of {case[0].shape[1]}"
 
 
 def _bias(answer: Answer, case: Validation) -> float:

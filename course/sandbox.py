@@ -123,22 +123,26 @@ class Sandbox:
         self._scratch = tempfile.TemporaryDirectory(prefix="answer-", ignore_cleanup_errors=True)
         scratch = "/tmp" if sealed else self._scratch.name
         python = [sys.executable, "-I", "-m", "course.runner", *(["sealed"] if sealed else [])]
-        self._process = subprocess.Popen(
-            [*_bubblewrap(), *python] if sealed else python,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=self._scratch.name,
-            env=_environment(scratch),
-            start_new_session=True,
-        )
         self._numbers = itertools.count()
         self.alive = True
         self.seconds_left = START_SECONDS
-        try:
-            self._ask("start", set_up, {task: list(functions) for task, functions in forbidden.items()})
-        except Stopped as end:  # no answer was there yet: this is no student's doing
-            raise RuntimeError(f"the process for answers does not come up: {end or 'it takes too long'}") from None
+        with tempfile.TemporaryFile() as errors:  # of the start alone: what answers write goes nowhere
+            self._process = subprocess.Popen(
+                [*_bubblewrap(), *python] if sealed else python,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=self._scratch.name,
+                env=_environment(scratch),
+                start_new_session=True,
+            )
+            try:
+                self._ask("start", set_up, {task: list(functions) for task, functions in forbidden.items()})
+            except Stopped as end:  # no answer was there yet: this is no student's doing
+                errors.seek(0)
+                said = [line for line in errors.read(100_000).decode(errors="replace").splitlines() if line.strip()]
+                why = "; ".join([str(end) or "it takes too long", *said[-1:]])
+                raise RuntimeError(f"the process for answers does not come up: {why}") from None
 
     def __enter__(self) -> "Sandbox":
         return self

@@ -1,6 +1,7 @@
 """A student's function in its own process: called as if it were here, and powerless."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,16 @@ def test_old_gradients_are_there_and_new_ones_come_back(run):
 def test_a_process_that_does_not_come_up_is_no_students_fault():
     with pytest.raises(RuntimeError, match="does not come up"):
         Sandbox("import nothing_of_this_name", FORBIDDEN, sealed=False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+def test_why_the_process_does_not_come_up_is_told(tmp_path, monkeypatch):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 'No module named course' >&2\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sandbox.sys, "executable", str(python))
+    with pytest.raises(RuntimeError, match="it ended with status 1; No module named course"):
+        Sandbox("", FORBIDDEN, sealed=False)
 
 
 def test_what_was_raised_is_told_with_the_students_own_line(run):

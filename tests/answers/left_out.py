@@ -166,8 +166,10 @@ wrong(name, "no negative number")(lambda z, y, c: best(z, y, c, torch.arange(0, 
 wrong(name, "no positive number")(lambda z, y, c: best(z, y, c, -torch.arange(0, 201) / 10))
 wrong(name, "the lowest accuracy")(lambda z, y, c: best(z, y, c, score=lambda *case: -count(*case)))
 wrong(name, "only the examples of that class count")(lambda z, y, c: best(z, y, c, score=own_only))
-wrong(name, "only the examples of that class count")(lambda z, y, c: 20.0)
-wrong(name, "only the examples of *other* classes")(lambda z, y, c: -20)
+wrong(name, "returns 20 whatever it is given")(lambda z, y, c: 20.0)
+wrong(name, "returns -20 whatever it is given: do all your candidates score the same?")(
+    lambda z, y, c: best(z, y, c, score=lambda z, y, c, b: count(z + b, y, c, 0))
+)
 wrong(name, "the mean of the class accuracies")(lambda z, y, c: best(z, y, c, score=by_class))
 wrong(name, "as often as it occurs")(lambda z, y, c: best(z, y, c, score=as_often))
 wrong(name, "not right yet")(
@@ -175,7 +177,7 @@ wrong(name, "not right yet")(
 )  # which words come hangs on the numbers drawn
 wrong(name, "what is lacking")(mean_lack)
 wrong(name, "returns 0 whatever")(lambda z, y, c: 0.0)
-wrong(name, "the same number whatever")(lambda z, y, c: 3.5)
+wrong(name, "returns 3.5 whatever")(lambda z, y, c: 3.5)
 wrong(name, "another number gives a higher accuracy")(lambda z, y, c: best(z, y, c, range(-20, 21)))
 wrong(name, "another number gives a higher accuracy")(lambda z, y, c: best(z, y, c, torch.arange(-50, 51) / 10))
 wrong(name, "changes its input in place")(in_place)
