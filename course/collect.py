@@ -4,6 +4,7 @@ A folder or an archive → things (archives.py) → whose (layouts.py) → which
 """
 
 import hashlib
+import itertools
 import re
 import unicodedata
 from collections import defaultdict
@@ -106,6 +107,10 @@ def collect(folder: Path, lessons: Sequence[str], known: Callable[[bytes], str |
             + "".join(f"; {warning}" for warning in warnings[:5])
         )
     keys = _keys(claims)
+    warnings += _namesakes(keys)
+    held: dict[Path, set[str]] = defaultdict(set)  # archive → lessons of the notebooks in it
+    for claim in itertools.chain.from_iterable(claims.values()):
+        held[claim.thing.path].add(claim.lesson)
     root = folder if folder.is_dir() else folder.parent
     submissions = []
     for key in sorted(set(keys.values())):
@@ -113,11 +118,13 @@ def collect(folder: Path, lessons: Sequence[str], known: Callable[[bytes], str |
         nothing = "; ".join([NOTHING, *(trouble for owner in owners for trouble in troubles[owner])])
         answered = {claim.lesson for owner in owners for claim in claims[owner]}
         unanswered = [lesson for lesson in in_question if lesson not in answered]
+        others = [claim for owner in owners for claim in _no_notebooks(handed[owner], asked, held, unanswered)]
         for lesson in in_question:
             mine = [claim for owner in owners for claim in claims[owner] if claim.lesson == lesson]
             if not mine and nothing == NOTHING:
-                mine = [claim for owner in owners for claim in _no_notebooks(handed[owner], lesson, asked, unanswered)]
-            empty = Submission(key, lesson, None, problem=nothing, folder=root)
+                mine = [claim for claim in others if claim.lesson == lesson]
+            number = owners[0].number if len(owners) == 1 else ""
+            empty = Submission(key, lesson, None, problem=nothing, school_id=number, folder=root)
             submissions.append(_counting(mine, empty) if mine else empty)
     return Collection(tuple(submissions), tuple(warnings))
 
@@ -191,16 +198,21 @@ def _looked_through(
 
 
 def _no_notebooks(
-    handed: Sequence[Claim], lesson: str, asked: Mapping[str, str], unanswered: Sequence[str]
+    handed: Sequence[Claim], asked: Mapping[str, str], held: Mapping[Path, set[str]], unanswered: Sequence[str]
 ) -> Iterator[Claim]:
-    """Give a student's files that are no notebooks as what was handed in for a lesson: an answer.docx is not nothing."""
+    """Give a student's files that are no notebooks as what was handed in for a lesson: an answer.docx is not nothing.
+
+    The lesson is the one that its name says, that of the other notebooks in its archive, or the only one unanswered.
+    """
     for claim in handed:
         thing = claim.thing
-        if thing.names and not (thing.is_folder or thing.problem or thing.name == "timestamp.txt"):
-            guess = _guessed(thing.names, asked) or (unanswered[0] if len(unanswered) == 1 else None)
-            if guess == lesson and not _is_worth_a_look(thing):
-                problem = f"handed in was {thing.where}, which is no notebook"
-                yield replace(claim, thing=replace(thing, problem=problem), lesson=lesson)
+        if not thing.names or thing.is_folder or thing.problem or thing.name == "timestamp.txt":
+            continue
+        around = held[thing.path] if thing.inside and thing.path in held else unanswered
+        lesson = _guessed(thing.names, asked) or (next(iter(around)) if len(around) == 1 else None)
+        if lesson is not None and lesson in unanswered and not _is_worth_a_look(thing):
+            problem = f"handed in was {thing.where}, which is no notebook"
+            yield replace(claim, thing=replace(thing, problem=problem), lesson=lesson)
 
 
 def _is_worth_a_look(thing: Thing) -> bool:
@@ -264,6 +276,18 @@ def _keys(claims: Mapping[Owner, Sequence[Claim]]) -> dict[Owner, str]:
             key = f"{key} #{_digest(name + number)}"
         keys[name, number] = key
     return {owner: keys[person] for owner, person in people.items()}
+
+
+def _namesakes(keys: Mapping[Owner, str]) -> Iterator[str]:
+    """Say whose lessons could not be put together: Moodle numbers two students of one name anew in each archive."""
+    for name in sorted({owner.name for owner in keys}):
+        owners = [owner for owner in keys if owner.name == name]
+        apart = len({keys[owner] for owner in owners}) > 1 and len({owner.download for owner in owners}) > 1
+        if apart:
+            yield (
+                f"several students are called {shown(name)}, and each archive numbers them anew: they have a row for each "
+                "archive, which only you can put together"
+            )
 
 
 def _key(name: str) -> str:

@@ -73,7 +73,7 @@ def first_of(names: Sequence[str], most: int = 5) -> str:
 def flowing(text: str) -> str:
     """Write a lesson's Markdown as plain text: paragraphs on one line each, lists and tables as they are, no asterisks."""
     joined: list[str] = []
-    for line in text.replace("**", "").splitlines():
+    for line in re.sub(r"(?<![\w*])(\*{1,2})(\S|\S[^*]*\S)\1", r"\2", text).splitlines():
         begins = not line.strip() or re.match(r"\s*([-*|>#]|\d+\.)\s", line)
         if begins or not joined or not joined[-1]:
             joined.append(line.rstrip())
@@ -462,6 +462,9 @@ def _troubles(sheet: Sheet) -> list[str]:
     bad = [mark for mark in sheet.marks if mark.status in ("timeout", "kernel_died", "unreadable")]
     troubles = list(sheet.notes)
     for words, marks in _grouped(bad, in_words).items():
-        everything = len(marks) == len(sheet.marks)
-        troubles.append(words if everything else f"{words} ({', '.join(mark.task for mark in marks)})")
+        if marks[0].status == "unreadable":
+            troubles.append(f"{words}: {marks[0].reason}")
+        else:
+            everything = len(marks) == len(sheet.marks)
+            troubles.append(words if everything else f"{words} ({', '.join(mark.task for mark in marks)})")
     return troubles

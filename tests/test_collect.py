@@ -124,6 +124,25 @@ def test_a_file_that_is_no_notebook_is_not_nothing(tmp_path):
     assert submissions["anna", LOSS].problem == NOTHING
 
 
+def test_a_file_that_is_no_notebook_belongs_to_the_lesson_of_its_archive(tmp_path):
+    for lesson, number in ((SOFT, 1), (LOSS, 5)):
+        members = {f"anna_{number}_assignsubmission_file_/x.ipynb": notebook(lesson)}
+        if lesson == SOFT:
+            members["ben_2_assignsubmission_file_/answer.pdf"] = b"%PDF"
+        put(tmp_path, f"{lesson} all.zip", zipped(members))
+    submissions = found(tmp_path)
+    assert submissions["ben", SOFT].problem.endswith("answer.pdf, which is no notebook")
+    assert (submissions["ben", LOSS].problem, submissions["ben", SOFT].school_id) == (NOTHING, "2")
+
+
+def test_namesakes_whose_lessons_cannot_be_put_together_are_told(tmp_path):
+    for lesson, number in ((SOFT, 1), (LOSS, 5)):
+        members = {f"anna_{number + n}_assignsubmission_file_/x.ipynb": notebook(lesson) for n in (0, 1)}
+        put(tmp_path, f"{lesson}.zip", zipped(members))
+    assert len({student for student, _ in found(tmp_path)}) == 4
+    assert "several students are called anna" in said(tmp_path)
+
+
 def test_of_several_in_the_exchange_the_latest_counts(tmp_path):
     for stamp, random in (
         ("2026-02-03 08:00:00.5 UTC", "+b-_x"),

@@ -205,7 +205,7 @@ def test_hostile_text_breaks_no_page(tmp_path):
 
 
 def test_a_question_flows_and_a_list_keeps_its_lines():
-    text = "**Why?** Say\nso in\n  words.\n\nRubric:\n* 1 point: a\n  b\n* 1 point: c\n| a |\n| b |"
+    text = "**Why?** *Say*\nso in\n  words.\n\nRubric:\n* 1 point: a\n  b\n* 1 point: c\n| a |\n| b |"
     assert report.flowing(text) == "Why? Say so in words.\n\nRubric:\n* 1 point: a b\n* 1 point: c\n| a |\n| b |"
 
 
