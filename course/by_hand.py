@@ -46,7 +46,7 @@ def update(path: Path, sheets: Sequence[Sheet]) -> tuple[list[Sheet], list[str]]
     Returns
     -------
     tuple
-        The sheets with their marks by hand, and a sentence about those that belong to no answer, if there are any.
+        The sheets with their marks by hand, and sentences about those that belong to no answer of this run.
 
     Raises
     ------
@@ -77,14 +77,17 @@ def update(path: Path, sheets: Sequence[Sheet]) -> tuple[list[Sheet], list[str]]
 
 def _given_to_nobody(path: Path, file: _File, keys: Sequence[Key], marks: Mapping[Key, Mark]) -> list[str]:
     lessons = {lesson for _, lesson, _ in marks}
-    lines = [
-        f"{', '.join(key)} (line {line})"
-        for key, (line, row) in zip(keys, file.rows, strict=True)
-        if row["points"] and key not in marks and key[1] in lessons
+    unused = [
+        (key, line) for key, (line, row) in zip(keys, file.rows, strict=True) if row["points"] and key not in marks
     ]
-    if not lines:
-        return []
-    return [f"marks in {path.name} for answers that are not there stay, and count for nobody: {first_of(lines)}"]
+    told = []
+    if here := [f"{', '.join(key)} (line {line})" for key, line in unused if key[1] in lessons]:
+        told.append(f"marks in {path.name} for answers that are not there stay, and count for nobody: {first_of(here)}")
+    if elsewhere := sorted({key[1] for key, _ in unused} - lessons):
+        told.append(
+            f"marks in {path.name} for lessons that were not graded now stay as they are: {first_of(elsewhere)}"
+        )
+    return told
 
 
 def _merged(file: _File, keys: Sequence[Key], marks: Mapping[Key, Mark]) -> tuple[dict[Key, Row], list[Row]]:

@@ -309,4 +309,6 @@ def summary(graded: Graded, grades: Path) -> Iterable[str]:
             f"{counted(graded.waiting, 'answer')} still without a mark by hand: read {grades / 'by-hand.html'}, fill in the points in "
             f"{grades / 'by-hand.csv'}, and run this again."
         )
+    if changed := sum(report.ANSWER_CHANGED in mark.reason for sheet in graded.sheets for mark in sheet.marks):
+        yield f"{counted(changed, 'answer')} changed after a mark by hand, which still stands: by-hand.html lists them."
     yield f"Report: {grades / 'report.html'}. Tables: grades.csv and totals.csv. A page for each student: {grades / 'feedback'}."

@@ -91,8 +91,9 @@ def test_a_row_that_waits_no_longer_goes_unless_somebody_wrote_into_it(path):
 def test_a_mark_that_fits_nobody_is_kept_and_told(path):
     path.parent.mkdir()
     path.write_text(f"{HEAD}??,{LESSON},{TASK},2,1,\n??,other,{TASK},2,1,\n", "utf-8")
-    _, (said,) = by_hand.update(path, sheets(text_mark("王芳")))
-    assert said.endswith(f"count for nobody: ??, {LESSON}, {TASK} (line 2)")
+    _, (nobody, elsewhere) = by_hand.update(path, sheets(text_mark("王芳")))
+    assert nobody.endswith(f"count for nobody: ??, {LESSON}, {TASK} (line 2)")
+    assert elsewhere == "marks in by-hand.csv for lessons that were not graded now stay as they are: other"
     assert [row["student"] for row in rows(path)] == ["??", "??", "王芳"]
 
 

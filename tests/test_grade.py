@@ -17,6 +17,8 @@ from handed_in import S3, function, notebook, save, solutions
 
 from course import build, grade
 from course.__main__ import main
+from course.marks import Mark, Sheet
+from course.report import ANSWER_CHANGED
 
 LESSON = "03-distillation-loss"
 RIGHT = solutions(LESSON)
@@ -233,6 +235,13 @@ def test_names_and_answers_stay_out_of_git_whatever_the_folder_is_called(tmp_pat
     save(tmp_path / "class" / "anna" / LESSON / f"{LESSON}.ipynb", notebook(LESSON, {}))
     grade.grade(tmp_path / "class", tmp_path / "marks of my class", sealed=False)
     assert (tmp_path / "marks of my class" / ".gitignore").read_text() == "*\n"
+
+
+def test_the_summary_names_marks_by_hand_whose_answer_has_changed(tmp_path):
+    one = Mark("anna", LESSON, "question-weights", 1, 2, "manual", f"marked by hand; {ANSWER_CHANGED}", "text")
+    lines = [*grade.summary(grade.Graded([Sheet("anna", LESSON, (one,))], 1, ()), tmp_path)]
+    assert "1 answer changed after a mark by hand, which still stands: by-hand.html lists them." in lines
+    assert lines[0] == "1 student, 1 lesson: 1 submission marked."
 
 
 def test_late_is_counted_from_the_deadline_and_keeps_its_points(tmp_path):
