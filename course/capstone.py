@@ -82,7 +82,8 @@ def check_recipe(recipe: Any) -> dict[str, Any]:
     ValueError: student 'mlp-64' has 4,810 parameters, and the budget is 3,000
     """
     if not isinstance(recipe, dict):
-        raise ValueError(f"a recipe is a dict of plain values, not a {type(recipe).__name__}")
+        call = ": call it, as in my_recipe()" if callable(recipe) else ""
+        raise ValueError(f"a recipe is a dict of plain values, not a {type(recipe).__name__}{call}")
     recipe = dict(recipe)
     _check_keys(recipe)
     plain: dict[str, Any] = {"student": _student(recipe["student"]), "teacher": _teacher_name(recipe["teacher"])}
@@ -338,9 +339,8 @@ def rehearse(recipe: Any, split: int = PRACTICE_SPLIT) -> Outcome:
     ValueError
         For a recipe that the examiner would refuse, or a split that is not for practice.
     """
-    data.check_seed(split)
-    if split >= FIRST_EXAM_SPLIT:
-        raise ValueError(f"splits for practice have numbers below {FIRST_EXAM_SPLIT:,}, not {split!r}")
+    if not isinstance(split, int | np.integer) or not 0 <= split < FIRST_EXAM_SPLIT:
+        raise ValueError(f"splits for practice have numbers from 0 to below {FIRST_EXAM_SPLIT:,}, not {split!r}")
     recipe = check_recipe(recipe)
     _ = recipe["teacher"] and _teacher(split, recipe["teacher"])  # has a bar of its own
     with tqdm(desc=f"Training {STUDENTS} students", unit="epoch", leave=False) as bar:
