@@ -81,6 +81,10 @@ def _renamed(**names: str) -> Callable[[Arms], str]:
     return lambda arms: names.get(_paired(arms), _paired(arms))
 
 
+def _equal_arms_are(verdict: str) -> Callable[[Arms], str]:
+    return lambda arms: verdict if torch.equal(*arms) else _paired(arms)
+
+
 _WRONG_VERDICTS: dict[str, Callable[[Arms], str]] = {
     "the sign is the wrong way round: better means that the distilled students are": _renamed(
         better="worse", worse="better"
@@ -118,11 +122,11 @@ _WRONG_VERDICTS: dict[str, Callable[[Arms], str]] = {
         _intervals_apart
     ),
     "the seeds are asked to agree, whatever their spread": _all_seeds_agree,
-    "an interval that only touches zero holds it all the same: equal arms make no difference": lambda arms: (
-        _paired(arms) if bool((arms[0] != arms[1]).any()) else "better"
+    "equal arms are called better: an interval that only touches zero holds it, and equal arms make no difference": (
+        _equal_arms_are("better")
     ),
-    "an interval that only touches zero holds it, and equal arms make no difference": lambda arms: (
-        _paired(arms) if bool((arms[0] != arms[1]).any()) else "worse"
+    "equal arms are called worse: an interval that only touches zero holds it, and equal arms make no difference": (
+        _equal_arms_are("worse")
     ),
     "your function says for every input that there is no measurable difference": lambda arms: NONE,
 }

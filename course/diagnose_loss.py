@@ -48,9 +48,9 @@ def _soft_on_public_case(answer: Answer) -> None:
         "the two are swapped, KL(student ‖ teacher), and T² is missing": kl_divergence(student / t, teacher / t).mean(),
         "this divides by T² where it should multiply": expected / t**4,
         "the factor grows with T, but not fast enough": expected / t,
+        "this is KL(student ‖ teacher): the two are swapped": t**2 * kl_divergence(student / t, teacher / t).mean(),
         "T² is there twice": expected * t**2,
         "the logits are multiplied by T; dividing by it is what softens": t**2 * kl_divergence(teacher * t, student * t).mean(),
-        "this is KL(student ‖ teacher): the two are swapped": t**2 * kl_divergence(student / t, teacher / t).mean(),
         "your loss is also divided by the number of classes: the mean is over the batch only": expected / 3,
         "your loss is summed over the batch; the mean is needed": expected * 2,
         "the student's logits are not divided by T": t**2 * kl_divergence(teacher / t, student).mean(),
@@ -160,8 +160,9 @@ def _both_on_public_case(answer: Answer) -> None:
         raise answer.wrong(f"your loss has the shape {tuple(result.shape)}; a single number is needed")
     actual = answer.tensor(student.clone(), teacher.clone(), labels.clone(), t, lam, shape=())
     one_hot_soft = t**2 * F.cross_entropy(student.double() / t, labels)
-    own_soft = _own_soft_loss(answer, student, teacher, t)
-    if not close(own_soft, soft) and close(actual, (1 - lam) * hard + lam * own_soft):
+    if not close(actual, expected) and close(
+        actual, (1 - lam) * hard + lam * _own_soft_loss(answer, student, teacher, t)
+    ):
         raise answer.wrong(
             "its soft part is what your soft_loss gives, and that is not right yet: mend soft_loss first"
         )

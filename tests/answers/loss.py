@@ -84,6 +84,7 @@ wrong(name, "the other way round")(
     lambda s, z, t: t**2
     * F.kl_div((s / t).log_softmax(1), softmax(z.detach() / t, 1), reduction="none").sum(0).mean()
 )  # fmt: skip
+wrong(name, "the two are swapped? And it is also divided")(lambda s, z, t: t**2 * kl(s, z, t).mean() / s.shape[1])
 wrong(name, "is T² missing? And it is also divided")(lambda s, z, t: kl(z, s, t).mean() / s.shape[1])
 wrong(name, "summed over the batch")(lambda s, z, t: t**2 * kl(z, s, t).sum())
 wrong(name, "student's logits are not divided by T")(lambda s, z, t: t**2 * kl(z / t, s, 1).mean())
