@@ -339,8 +339,9 @@ def rehearse(recipe: Any, split: int = PRACTICE_SPLIT) -> Outcome:
     ValueError
         For a recipe that the examiner would refuse, or a split that is not for practice.
     """
-    if not isinstance(split, int | np.integer) or not 0 <= split < FIRST_EXAM_SPLIT:
-        raise ValueError(f"splits for practice have numbers from 0 to below {FIRST_EXAM_SPLIT:,}, not {split!r}")
+    data.check_seed(split, "split")
+    if split >= FIRST_EXAM_SPLIT:
+        raise ValueError(f"splits for practice have numbers below {FIRST_EXAM_SPLIT:,}, not {split!r}")
     recipe = check_recipe(recipe)
     _ = recipe["teacher"] and _teacher(split, recipe["teacher"])  # has a bar of its own
     with tqdm(desc=f"Training {STUDENTS} students", unit="epoch", leave=False) as bar:

@@ -409,10 +409,10 @@ def load(name: str) -> Dataset:
     return _SOURCES[name].load()
 
 
-def check_seed(seed: int) -> None:
-    """Refuse a seed that is not a whole number of at least 0."""
+def check_seed(seed: int, name: str = "seed") -> None:
+    """Refuse a seed that is not a whole number of at least 0; ``name`` is what the caller calls it."""
     if isinstance(seed, bool | np.bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed must be a whole number ≥ 0, not {seed!r}")
+        raise ValueError(f"{name} must be a whole number ≥ 0, not {seed!r}")
 
 
 def seeded_generator(seed: int, purpose: str) -> torch.Generator:
