@@ -119,11 +119,11 @@ def collect(folder: Path, lessons: Sequence[str], known: Callable[[bytes], str |
         answered = {claim.lesson for owner in owners for claim in claims[owner]}
         unanswered = [lesson for lesson in in_question if lesson not in answered]
         others = [claim for owner in owners for claim in _no_notebooks(handed[owner], asked, held, unanswered)]
+        number = owners[0].number if len(owners) == 1 else ""
         for lesson in in_question:
             mine = [claim for owner in owners for claim in claims[owner] if claim.lesson == lesson]
             if not mine and nothing == NOTHING:
                 mine = [claim for claim in others if claim.lesson == lesson]
-            number = owners[0].number if len(owners) == 1 else ""
             empty = Submission(key, lesson, None, problem=nothing, school_id=number, folder=root)
             submissions.append(_counting(mine, empty) if mine else empty)
     return Collection(tuple(submissions), tuple(warnings))
@@ -279,11 +279,11 @@ def _keys(claims: Mapping[Owner, Sequence[Claim]]) -> dict[Owner, str]:
 
 
 def _namesakes(keys: Mapping[Owner, str]) -> Iterator[str]:
-    """Say whose lessons could not be put together: Moodle numbers two students of one name anew in each archive."""
+    """Say whose lessons could not be put together: two of one name whose numbers are others in each archive."""
     for name in sorted({owner.name for owner in keys}):
         owners = [owner for owner in keys if owner.name == name]
-        apart = len({keys[owner] for owner in owners}) > 1 and len({owner.download for owner in owners}) > 1
-        if apart:
+        downloads, numbers = {owner.download for owner in owners}, {owner.number for owner in owners}
+        if len(downloads) > 1 and len(numbers) == len(owners) == len({keys[owner] for owner in owners}):
             yield (
                 f"several students are called {shown(name)}, and each archive numbers them anew: they have a row for each "
                 "archive, which only you can put together"

@@ -1,7 +1,7 @@
 """Marks → what people read: tables for the school's system, a page for each student, a report on the class.
 
-``grades.csv`` has one row per student, lesson and task, ``totals.csv`` one per student. What students wrote is hostile until shown: every text passes ``tidy``
-and is escaped, pages ask nothing of the network and run no script.
+``grades.csv`` has one row per student, lesson and task, ``totals.csv`` one per student. What students wrote is hostile
+until shown: every text passes ``tidy`` and is escaped, pages ask nothing of the network and run no script.
 """
 
 import csv
@@ -122,8 +122,9 @@ def write_tables(sheets: Sequence[Sheet], folder: Path) -> None:
     """Write ``grades.csv`` and ``totals.csv``.
 
     In ``totals.csv`` the column ``id`` is the student's number in the school's system, where the names of the files
-    handed in hold one: Canvas's user ID, Moodle's participant number (another one for each assignment). A lesson's column is headed "lesson / points that can be earned" and holds the points so far; it
-    is empty for a lesson of which nothing is known. Moodle reads the file as it is: map the column ``student`` to
+    handed in hold one: Canvas's user ID, Moodle's participant number (another one for each assignment). A lesson's
+    column is headed "lesson / points that can be earned" and holds the points so far; it is empty for a lesson of which
+    nothing is known. Moodle reads the file as it is: map the column ``student`` to
     username, ID number or email address, whichever the folders were named by, and each lesson to its grade item.
     Canvas only reads tables that have its own columns: paste a lesson's column into its export, by SIS Login ID.
     """

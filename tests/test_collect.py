@@ -143,6 +143,16 @@ def test_namesakes_whose_lessons_cannot_be_put_together_are_told(tmp_path):
     assert "several students are called anna" in said(tmp_path)
 
 
+def test_namesakes_with_the_same_numbers_in_every_archive_are_put_together(tmp_path):
+    for lesson in (SOFT, LOSS):
+        members = {f"anna_{number}_assignsubmission_file_/x.ipynb": notebook(lesson) for number in (1, 2)}
+        put(tmp_path, f"{lesson}.zip", zipped(members))
+    assert sorted(found(tmp_path)) == [
+        (student, lesson) for student in ("anna (1)", "anna (2)") for lesson in (SOFT, LOSS)
+    ]
+    assert said(tmp_path) == ""
+
+
 def test_of_several_in_the_exchange_the_latest_counts(tmp_path):
     for stamp, random in (
         ("2026-02-03 08:00:00.5 UTC", "+b-_x"),
