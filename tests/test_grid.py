@@ -255,3 +255,17 @@ def test_names_and_objects_mean_the_same(digits, teacher):
 def test_bad_arguments_are_refused(digits, teacher, arguments, message):
     with pytest.raises(ValueError, match=message):
         train_grid(**{"dataset": digits, "teacher": teacher, "epochs": 1, "seeds": 1} | arguments)
+
+
+def test_an_epoch_at_a_time_gives_the_same_students(digits, teacher):
+    settings = {"temperatures": (1, 4), "lams": (0, 0.9), "seeds": [3, 5], "epochs": 3, "teacher": teacher}
+    training = grid.GridTraining(digits, "small-transfer-set", **settings)
+    seen = []
+    while training.train_one_epoch():
+        seen.append(training.history.copy())
+    assert [history.shape[-1] for history in seen] == [1, 2, 3]
+    assert not training.train_one_epoch()  # all epochs are done
+    at_once = grid.train_grid(digits, "small-transfer-set", **settings)
+    np.testing.assert_array_equal(training.result().history, at_once.history)
+    np.testing.assert_array_equal(training.result().accuracy, at_once.accuracy)
+    np.testing.assert_array_equal(seen[0], at_once.history[..., :1])

@@ -7,9 +7,9 @@ forward, one backward, one optimizer, and one closed-form gradient at the logits
     target   =  (1 − λ)·one-hot label + λ·T·soft target
 
 Students of one seed share their first weights, their transfer set and the order of their batches; they differ in T and λ
-alone. ``train_grid`` is the only entrance; ``training.train_student`` is the plain loop that gives the same students one
-by one. The stack was the faster way wherever it was measured (``bench/growth.py``), for a single student too: so it is
-always taken.
+alone. ``train_grid`` is the entrance, and ``GridTraining`` the same an epoch at a time; ``training.train_student`` is the
+plain loop that gives the same students one by one. The stack was the faster way wherever it was measured
+(``bench/growth.py``), for a single student too: so it is always taken.
 """
 
 import threading
@@ -29,25 +29,50 @@ from toolkit.stack import FlatAdamW, StackedNetwork, numbers_per_student
 from toolkit.training import Progress, Recipe, Teacher, TrainingDiverged, as_teacher
 
 
-@dataclass(frozen=True)
-class GridResult:
-    """What a grid of students reached. Arrays have the axes [temperature, lam, seed, …]."""
+@dataclass(frozen=True, kw_only=True)
+class GridScores:
+    """How well a grid of students did. Arrays have the axes [temperature, lam, seed, …]."""
+
+    temperatures: tuple[float, ...]
+    lams: tuple[float, ...]
+    seeds: tuple[int, ...]
+    val_examples: int  # behind each validation accuracy
+    test_examples: int
+    history: np.ndarray = field(repr=False)  # validation accuracy [T, λ, seed, epoch]
+    val_accuracy: np.ndarray = field(repr=False)  # after the last epoch [T, λ, seed]
+    accuracy: np.ndarray = field(repr=False)  # test, after the last epoch [T, λ, seed]
+
+    def difference(self) -> np.ndarray:
+        """Validation accuracy minus that of the student alone (λ = 0, same T and seed), [T, λ, seed]."""
+        if 0 not in self.lams:
+            raise ValueError(f"the student alone (λ = 0) is not in this grid; its lams are {self.lams}")
+        alone = self.lams.index(0)
+        return self.val_accuracy - self.val_accuracy[:, alone : alone + 1]
+
+    def difference_interval(self) -> metrics.Interval:
+        """The mean difference over seeds with its 95 % interval, [T, λ]."""
+        return metrics.confidence_interval(self.difference(), examples=self.val_examples)
+
+    def best_cell(self) -> tuple[int, int]:
+        """Indices (temperature, lam) of the cell with the highest mean *validation* accuracy."""
+        mean = self.val_accuracy.mean(-1)
+        temperature, lam = np.unravel_index(mean.argmax(), mean.shape)
+        return int(temperature), int(lam)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridResult(GridScores):
+    """What a grid of students reached, and what they were trained on."""
 
     dataset: Dataset = field(repr=False)
     scenario: Scenario
     student: str
     teacher: Teacher = field(repr=False)
-    temperatures: tuple[float, ...]
-    lams: tuple[float, ...]
-    seeds: tuple[int, ...]
     penalty_weight: float
     norm: str
     batch_size: int
     epochs: int
     epochs_done: int
-    history: np.ndarray = field(repr=False)  # validation accuracy [T, λ, seed, epoch]
-    val_accuracy: np.ndarray = field(repr=False)  # after the last epoch [T, λ, seed]
-    accuracy: np.ndarray = field(repr=False)  # test, after the last epoch [T, λ, seed]
     class_accuracy: np.ndarray = field(repr=False)  # test [T, λ, seed, class]
     weights: dict[str, Tensor] = field(repr=False)  # as in state_dict, each [T, λ, seed, …]
 
@@ -62,23 +87,6 @@ class GridResult:
         count = len(self.temperatures) * len(self.lams) * len(self.seeds)
         done = f"stopped after {self.epochs_done} of" if self.partial else "trained for"
         return f"{count} {'student' if count == 1 else 'students'} {self.student}, {done} {self.epochs} epochs"
-
-    def difference(self) -> np.ndarray:
-        """Validation accuracy minus that of the student alone (λ = 0, same T and seed), [T, λ, seed]."""
-        if 0 not in self.lams:
-            raise ValueError(f"the student alone (λ = 0) is not in this grid; its lams are {self.lams}")
-        alone = self.lams.index(0)
-        return self.val_accuracy - self.val_accuracy[:, alone : alone + 1]
-
-    def difference_interval(self) -> metrics.Interval:
-        """The mean difference over seeds with its 95 % interval, [T, λ]."""
-        return metrics.confidence_interval(self.difference(), examples=len(self.dataset.y_val))
-
-    def best_cell(self) -> tuple[int, int]:
-        """Indices (temperature, lam) of the cell with the highest mean *validation* accuracy."""
-        mean = self.val_accuracy.mean(-1)
-        temperature, lam = np.unravel_index(mean.argmax(), mean.shape)
-        return int(temperature), int(lam)
 
     def student_model(self, temperature: int, lam: int, seed: int) -> nn.Module:
         """Give the trained student of a cell and seed, by their indices, as a module of its own."""
@@ -150,64 +158,130 @@ def train_grid(
     TrainingDiverged
         If the numbers of a student leave the finite range.
     """
-    temperatures = _distinct("temperatures", temperatures, losses.check_temperature, float)
-    lams = _distinct("lams", lams, losses.check_lam, float)
-    if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool):
-        seeds = range(seeds)
-    seed_numbers = _distinct("seeds", seeds, check_seed, int)
-    losses.check_penalty_weight(penalty_weight)
-    losses.check_norm(norm)
-    dataset = load(dataset) if isinstance(dataset, str) else dataset
-    scenario = scenarios.get(scenario) if isinstance(scenario, str) else scenario
-    recipe = Recipe(epochs=epochs, batch_size=batch_size)
-    model = models.build(student, dataset, seed=0)  # a bad name is refused before a teacher is trained
-    teacher = as_teacher(teacher, dataset, stop)
-
-    arms = [(float(losses.usable_temperature(temperature)), lam) for temperature in temperatures for lam in lams]
-    shared = _Shared(
+    training = GridTraining(
         dataset,
-        dataset.to(machine.device()),
         scenario,
         student,
-        _soft_targets(teacher.train_logits, arms),
-        recipe,
-        penalty_weight,
-        norm,
-    )
-    blocks = [
-        _Block(shared, arms[a], seed_numbers[s], (a, s))
-        for a, s in _block_slices(len(arms), len(seed_numbers), _students_at_once(model, dataset, recipe.batch_size))
-    ]
-    history = np.full((len(arms), len(seed_numbers), recipe.epochs), np.nan)
-    epochs_done = 0
-    for epoch in range(1, recipe.epochs + 1):
-        if not _train_one_epoch(blocks, epoch, recipe.epochs, history, progress, stop):
-            break
-        epochs_done = epoch
-
-    shape = (len(temperatures), len(lams), len(seed_numbers))
-    val_accuracy, accuracy, class_accuracy = _evaluate(
-        blocks, dataset.y_test, dataset.classes, len(arms), len(seed_numbers)
-    )
-    return GridResult(
-        dataset=dataset,
-        scenario=scenario,
-        student=student,
-        teacher=teacher,
         temperatures=temperatures,
         lams=lams,
-        seeds=seed_numbers,
+        seeds=seeds,
+        epochs=epochs,
+        batch_size=batch_size,
         penalty_weight=penalty_weight,
         norm=norm,
-        batch_size=recipe.batch_size,
-        epochs=recipe.epochs,
-        epochs_done=epochs_done,
-        history=history[..., :epochs_done].reshape(*shape, epochs_done),
-        val_accuracy=val_accuracy.reshape(shape),
-        accuracy=accuracy.reshape(shape),
-        class_accuracy=class_accuracy.reshape(*shape, dataset.classes),
-        weights=_gather_weights(blocks, shape),
+        teacher=teacher,
+        stop=stop,
     )
+    while training.train_one_epoch(progress):
+        pass
+    return training.result()
+
+
+class GridTraining:
+    """The training behind ``train_grid``, an epoch at a time: for whoever shows it, pauses it, or looks in between.
+
+    Takes what ``train_grid`` takes, and raises what it raises.
+
+    >>> training = GridTraining("digits", "small-transfer-set", temperatures=(4,), lams=(0, 1), seeds=1, epochs=2)
+    >>> training.train_one_epoch(), training.history.shape
+    (True, (1, 2, 1, 1))
+    >>> training.result().sentence
+    '2 students mlp-32, stopped after 1 of 2 epochs'
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset | str,
+        scenario: Scenario | str = "all-labels",
+        student: str = "mlp-32",
+        *,
+        temperatures: Sequence[float],
+        lams: Sequence[float],
+        seeds: int | Sequence[int],
+        epochs: int,
+        batch_size: int = 64,
+        penalty_weight: float = 0.0,
+        norm: str = "l2",
+        teacher: Teacher | nn.Module | str | None = None,
+        stop: threading.Event | None = None,
+    ):
+        self.temperatures = _distinct("temperatures", temperatures, losses.check_temperature, float)
+        self.lams = _distinct("lams", lams, losses.check_lam, float)
+        if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool):
+            seeds = range(seeds)
+        self.seeds = _distinct("seeds", seeds, check_seed, int)
+        losses.check_penalty_weight(penalty_weight)
+        losses.check_norm(norm)
+        dataset = load(dataset) if isinstance(dataset, str) else dataset
+        scenario = scenarios.get(scenario) if isinstance(scenario, str) else scenario
+        recipe = Recipe(epochs=epochs, batch_size=batch_size)
+        model = models.build(student, dataset, seed=0)  # a bad name is refused before a teacher is trained
+        self.teacher = as_teacher(teacher, dataset, stop)
+        self.stop = stop
+
+        arms = [(float(losses.usable_temperature(t)), lam) for t in self.temperatures for lam in self.lams]
+        self._shared = _Shared(
+            dataset,
+            dataset.to(machine.device()),
+            scenario,
+            student,
+            _soft_targets(self.teacher.train_logits, arms),
+            recipe,
+            penalty_weight,
+            norm,
+        )
+        at_once = _students_at_once(model, dataset, recipe.batch_size)
+        self._blocks = [
+            _Block(self._shared, arms[a], self.seeds[s], (a, s))
+            for a, s in _block_slices(len(arms), len(self.seeds), at_once)
+        ]
+        self._history = np.full((len(arms), len(self.seeds), recipe.epochs), np.nan)
+        self.epochs, self.epochs_done = recipe.epochs, 0
+
+    def train_one_epoch(self, progress: Progress | None = None) -> bool:
+        """Take every student through one epoch; False, with nothing changed, if stopped in it or all epochs are done."""
+        if self.epochs_done == self.epochs:
+            return False
+        done = _train_one_epoch(self._blocks, self.epochs_done + 1, self.epochs, self._history, progress, self.stop)
+        self.epochs_done += done
+        return done
+
+    @property
+    def history(self) -> np.ndarray:
+        """Validation accuracy after each epoch so far, [temperature, lam, seed, epoch]."""
+        return self._history[..., : self.epochs_done].reshape(*self._shape, self.epochs_done)
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        return len(self.temperatures), len(self.lams), len(self.seeds)
+
+    def result(self) -> GridResult:
+        """Evaluate the students as they are now."""
+        dataset = self._shared.dataset
+        val_accuracy, accuracy, class_accuracy = _evaluate(
+            self._blocks, dataset.y_test, dataset.classes, self._history.shape[0], len(self.seeds)
+        )
+        return GridResult(
+            dataset=dataset,
+            scenario=self._shared.scenario,
+            student=self._shared.student,
+            teacher=self.teacher,
+            temperatures=self.temperatures,
+            lams=self.lams,
+            seeds=self.seeds,
+            penalty_weight=self._shared.penalty_weight,
+            norm=self._shared.norm,
+            batch_size=self._shared.recipe.batch_size,
+            epochs=self.epochs,
+            epochs_done=self.epochs_done,
+            val_examples=len(dataset.y_val),
+            test_examples=len(dataset.y_test),
+            history=self.history,
+            val_accuracy=val_accuracy.reshape(self._shape),
+            accuracy=accuracy.reshape(self._shape),
+            class_accuracy=class_accuracy.reshape(*self._shape, dataset.classes),
+            weights=_gather_weights(self._blocks, self._shape),
+        )
 
 
 # Measured with one thread and with two: a step is fastest, per student, while a block works on about so many numbers, for
