@@ -1,6 +1,7 @@
 """The house keeps its order: imports flow one way, nothing unpickles what it does not trust, and three files describe one environment."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 ORDER = [
-    "machine", "data", "scenarios", "models", "losses", "methods", "metrics", "store", "training", "stack", "grid", "compare", "deploy",
+    "machine", "data", "files", "scenarios", "models", "losses", "methods", "metrics", "store", "training", "stack", "grid", "compare", "deploy",
     "plots", "widgets", "__main__",
 ]  # fmt: skip
 SOURCES = [
@@ -127,3 +128,26 @@ def test_streamlit_knows_every_setting_of_the_app():
     for name, value in options(settings):
         assert config.get_option(name) is not None or value is None, name  # an unknown name raises
     assert dict(options(settings))["server.address"] == "localhost"
+
+
+def test_the_first_page_needs_neither_torch_nor_scikit_learn(tmp_path):
+    code = """
+import sys
+from streamlit.testing.v1 import AppTest
+from app_support import soft_view
+soft_view.import_meanwhile = lambda: None  # what the app does once the picture is there
+at = AppTest.from_file("ROOT/app.py", default_timeout=60)
+at.query_params["hide"] = "question"
+at.run()
+assert at.title[0].value.startswith("The teacher is"), at.title
+assert not at.exception
+loaded = {"torch", "sklearn", "matplotlib", "scipy"} & set(sys.modules)
+sys.exit(" ".join(sorted(loaded)) or None)
+"""
+    make = "from app_support import soft_view; w = soft_view.start('digits', True); w.wait(120); sys.exit(w.failed)"
+    environment = os.environ | {"DISTILLATION_CACHE": str(tmp_path)}
+    for program in (f"import sys; {make}", code.replace("ROOT", str(ROOT))):
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        assert not done.returncode, done.stderr[-2000:]
