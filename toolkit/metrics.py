@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from toolkit.losses import soft_targets
+
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
     """Share of examples whose highest logit is that of the true class. Logits (examples, classes), labels (examples,)."""
@@ -65,6 +67,23 @@ def entropy(probabilities: Tensor) -> Tensor:
     tensor([0.0000, 0.6930])
     """
     return torch.special.entr(probabilities).sum(-1)
+
+
+def dark_knowledge(logits: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """What a teacher says of each class about every other: its mean soft targets, shape (classes, classes).
+
+    Row i is the mean of the soft targets over the examples whose true class is i; NaN for a class without examples.
+    Beside the diagonal stands the dark knowledge (Hinton et al. 2015).
+
+    >>> logits = torch.tensor([[2.0, 0.0], [0.0, 4.0]])
+    >>> dark_knowledge(logits, torch.tensor([0, 1]), 2.0).round(decimals=2)
+    tensor([[0.7300, 0.2700],
+            [0.1200, 0.8800]])
+    """
+    _check_shapes(logits, labels)
+    probabilities = soft_targets(logits, temperature)
+    members = F.one_hot(labels, logits.shape[-1]).to(probabilities.dtype)  # (examples, classes)
+    return members.T @ probabilities / members.sum(0)[:, None]
 
 
 def class_bias(val_logits: Tensor, val_labels: Tensor, of_class: int) -> float:

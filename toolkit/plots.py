@@ -20,14 +20,54 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from toolkit import metrics
-from toolkit.grid import GridResult
+from toolkit.grid import GridScores
 from toolkit.losses import soft_targets
 
 # The same colours everywhere: app, lessons, exports. From Okabe & Ito's palette, safe for colour-blind readers.
 TEACHER, ALONE, DISTILLED = "#0072B2", "#767676", "#D55E00"
 DIVERGING = "PuOr_r"  # worse: purple; no difference: white; better: orange
 _OTHERS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_DASHES = {"student alone": (0, (2, 1.2))}  # told apart without colours too
 _COLOURS = {"teacher": TEACHER, "student alone": ALONE, "distilled": DISTILLED}
+# What figures say by themselves. Names of curves and settings come from the caller, except those in _COLOURS.
+_WORDS = {
+    "en": {
+        "teacher": "teacher",
+        "student": "student",
+        "label": "label",
+        "uniform": "uniform",
+        "probability": "probability",
+        "student alone": "student alone",
+        "alone": "alone",
+        "distilled": "distilled",
+        "epoch": "epoch",
+        "validation accuracy": "validation accuracy",
+        "lam": "λ (share of the soft part)",
+        "temperature": "temperature T",
+        "surface": "Validation accuracy against the student alone, {seeds} seeds",
+        "surface, one seed": "Validation accuracy against the student alone, 1 seed",
+        "points": "difference in points",
+        "differences": "Distilled minus alone, points on validation, with 95 % intervals",
+    },
+    "zh": {
+        "teacher": "教师",
+        "student": "学生",
+        "label": "标签",
+        "uniform": "均匀",
+        "probability": "概率",
+        "student alone": "单独训练",
+        "alone": "单独",
+        "distilled": "蒸馏",
+        "epoch": "轮次",
+        "validation accuracy": "验证准确率",
+        "lam": "λ（软目标部分的比例）",
+        "temperature": "温度 T",
+        "surface": "验证准确率与单独训练的学生之差，{seeds} 个种子",
+        "surface, one seed": "验证准确率与单独训练的学生之差，1 个种子",
+        "points": "差值（百分点）",
+        "differences": "蒸馏减去单独训练，验证集，百分点，附 95 % 区间",
+    },
+}
 _CHINESE_FONTS = (
     "NotoSansCJK-Regular.ttc",
     "NotoSansCJKsc-Regular.otf",
@@ -81,6 +121,7 @@ def soft_target_bars(
     student_logits: Tensor | None = None,
     label: int | None = None,
     image: Tensor | None = None,
+    language: str = "en",
 ) -> Figure:
     """Draw one example's soft targets at some temperatures, side by side.
 
@@ -88,8 +129,10 @@ def soft_target_bars(
     ----------
     logits, student_logits : shape (classes,); the teacher's bars are filled, the student's outlined
     label : index of the true class, marked by a tick
-    image : optional (1, height, width), drawn on the left
+    image : optional (1, height, width) or signal (1, length), drawn on the left
+    language : "en" or "zh", for what the figure says by itself
     """
+    words = _WORDS[language]
     classes = np.arange(len(class_names))
     with _look():
         figure = _Picture(figsize=(4.2 * (len(temperatures) + (image is not None)), 0.36 * len(classes) + 1.4))
@@ -98,10 +141,10 @@ def soft_target_bars(
             show_example(axes[0], image)
             axes = axes[1:]
         for ax, temperature in zip(axes, temperatures, strict=True):
-            ax.barh(classes, soft_targets(logits, temperature).numpy(), color=TEACHER, label="teacher")
+            ax.barh(classes, soft_targets(logits, temperature).numpy(), color=TEACHER, label=words["teacher"])
             if student_logits is not None:
                 student = soft_targets(student_logits, temperature).numpy()
-                ax.barh(classes, student, facecolor="none", edgecolor=DISTILLED, linewidth=2, label="student")
+                ax.barh(classes, student, facecolor="none", edgecolor=DISTILLED, linewidth=2, label=words["student"])
             if label is not None:
                 ax.plot(
                     [1],
@@ -111,14 +154,14 @@ def soft_target_bars(
                     markeredgewidth=3,
                     color="black",
                     linestyle="",
-                    label="label",
+                    label=words["label"],
                 )
-            ax.axvline(1 / len(classes), color="0.5", linestyle=":", label="uniform")
+            ax.axvline(1 / len(classes), color="0.5", linestyle=":", label=words["uniform"])
             ax.set(
                 yticks=classes,
                 yticklabels=class_names,
                 xlim=(0, 1.02),
-                xlabel="probability",
+                xlabel=words["probability"],
                 title=f"T = {temperature:g}",
             )
             ax.invert_yaxis()
@@ -141,6 +184,7 @@ def accuracy_curves(
     teacher: float | None = None,
     ylabel: str = "validation accuracy",
     title: str | None = None,
+    language: str = "en",
 ) -> Figure:
     """Draw accuracy per epoch, each curve a mean over seeds with its 95 % band.
 
@@ -148,12 +192,16 @@ def accuracy_curves(
     ----------
     curves : name → array (seeds, epochs); "student alone" and "distilled" keep their colours everywhere
     teacher : accuracy drawn as a horizontal line
+    language : "en" or "zh", for what the figure says by itself
     """
+    words = _WORDS[language]
     with _look():
         figure = _Picture(figsize=(9, 5))
         ax = figure.subplots()
         others = iter(_OTHERS * 3)
-        endings: list[tuple[float, str, str]] = [] if teacher is None else [(teacher, "teacher", TEACHER)]
+        endings: list[tuple[float, str, str]] = []
+        if teacher is not None:
+            endings.append((teacher, words["teacher"], TEACHER))
         for name, history in curves.items():
             history = np.atleast_2d(history)
             if not history.size:  # stopped before its first epoch
@@ -161,16 +209,16 @@ def accuracy_curves(
             colour = _COLOURS.get(name) or next(others)
             epochs = np.arange(1, history.shape[1] + 1)
             band = metrics.confidence_interval(history, axis=0)
-            ax.plot(epochs, band.mean, color=colour, linewidth=2.5)
+            ax.plot(epochs, band.mean, color=colour, linewidth=2.5, linestyle=_DASHES.get(name, "-"))
             if np.isfinite(band.low).all():
                 ax.fill_between(epochs, band.low, np.minimum(band.high, 1), color=colour, alpha=0.2, linewidth=0)
-            endings.append((float(band.mean[-1]), name, colour))
+            endings.append((float(band.mean[-1]), words.get(name, name), colour))
         if teacher is not None:
             ax.axhline(teacher, color=TEACHER, linestyle="--", linewidth=2)
         bottom = _lowest_worth_showing(curves.values(), teacher)
         ax.set_ylim(bottom, 1.005)
         _label_line_ends(ax, endings, 1.005 - bottom)
-        ax.set(xlabel="epoch", ylabel=ylabel, title=title or "")
+        ax.set(xlabel=words["epoch"], ylabel=words.get(ylabel, ylabel), title=title or "")
         ax.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=None))
     return figure
 
@@ -193,7 +241,7 @@ def _label_line_ends(ax: Axes, endings: list[tuple[float, str, str]], height: fl
         )
 
 
-def surface(result: GridResult, *, chosen: tuple[int, int] | None = None) -> Figure:
+def surface(result: GridScores, *, chosen: tuple[int, int] | None = None, language: str = "en") -> Figure:
     """Draw T by λ: the difference from the student alone on validation data, hatched where its interval holds zero.
 
     The column λ = 0 is the student alone, the reference.
@@ -202,7 +250,9 @@ def surface(result: GridResult, *, chosen: tuple[int, int] | None = None) -> Fig
     ----------
     chosen : indices (temperature, lam) of a cell that is looked at, ringed with dashes; the cell with the best validation
         accuracy always has a solid ring
+    language : "en" or "zh", for what the figure says by itself
     """
+    words = _WORDS[language]
     difference = result.difference_interval()
     points = 100 * difference.mean  # (temperatures, lams)
     limit = max(0.5, float(np.abs(points).max()))
@@ -212,7 +262,7 @@ def surface(result: GridResult, *, chosen: tuple[int, int] | None = None) -> Fig
         image = ax.imshow(points, cmap=DIVERGING, norm=TwoSlopeNorm(0, -limit, limit), origin="lower", aspect="auto")
         for t, lam in np.ndindex(points.shape):
             if result.lams[lam] == 0:  # the reference itself
-                ax.text(lam, t, "alone", ha="center", va="center", fontsize=12)
+                ax.text(lam, t, words["alone"], ha="center", va="center", fontsize=12)
                 continue
             if difference.holds_zero[t, lam]:
                 # A hatch takes the colour of an edge, which is not drawn here.
@@ -228,12 +278,36 @@ def surface(result: GridResult, *, chosen: tuple[int, int] | None = None) -> Fig
             xticklabels=[f"{value:g}" for value in result.lams],
             yticks=range(len(result.temperatures)),
             yticklabels=[f"{value:g}" for value in result.temperatures],
-            xlabel="λ (share of the soft part)",
-            ylabel="temperature T",
-            title=f"Validation accuracy against the student alone, {len(result.seeds)} "
-            f"{'seed' if len(result.seeds) == 1 else 'seeds'}",
+            xlabel=words["lam"],
+            ylabel=words["temperature"],
+            title=words["surface, one seed" if len(result.seeds) == 1 else "surface"].format(seeds=len(result.seeds)),
         )
-        figure.colorbar(image, ax=ax, label="difference in points")
+        figure.colorbar(image, ax=ax, label=words["points"])
+    return figure
+
+
+def differences(intervals: Mapping[str, metrics.Interval], *, title: str | None = None, language: str = "en") -> Figure:
+    """Draw differences from the student alone as dots with their 95 % intervals; hollow where zero is within.
+
+    Parameters
+    ----------
+    intervals : name → difference as a share, not in points
+    """
+    with _look():
+        figure = _Picture(figsize=(9, 0.55 * len(intervals) + 1.6))
+        ax = figure.subplots()
+        ax.axvline(0, color="0.4", linewidth=1.5)
+        for row, interval in enumerate(intervals.values()):
+            low, mean, high = (100 * float(value) for value in (interval.low, interval.mean, interval.high))
+            if np.isfinite(low):
+                ax.plot([low, high], [row, row], color=DISTILLED, linewidth=2.5)
+            face = "white" if interval.holds_zero else DISTILLED
+            ax.plot(
+                [mean], [row], "o", markersize=10, markerfacecolor=face, markeredgecolor=DISTILLED, markeredgewidth=2
+            )
+        ax.set(yticks=range(len(intervals)), yticklabels=list(intervals), title=title or "")
+        ax.set_xlabel(_WORDS[language]["differences"])
+        ax.invert_yaxis()
     return figure
 
 
