@@ -10,7 +10,7 @@ GRADES ?= grades
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup app lab test notebooks lessons release grade bench peers check clean
+.PHONY: help setup app lab test notebooks lessons release grade bench load axe screenshots peers check clean
 
 help:  ## List what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,16 +54,27 @@ bench: setup  ## Measure, and write tables and figures into bench/results/
 	@$(MAKE) --no-print-directory peers || echo "The peers could not be installed: the tables will say that they are missing."
 	$(RUN) -m bench
 
+load: setup  ## Let thirty visitors use the app at once for five minutes, and measure how long it keeps them waiting
+	$(RUN) -m bench load
+
 peers: $(PEERS)/ready  ## Build .venv-peers with the libraries that the bench compares with
 
 $(PEERS)/ready: bench/peers.txt bench/peers.py | setup
 	$(RUN) -m bench.peers
 	@touch $@
 
+axe: .axe/node_modules/axe-core/axe.min.js  ## Fetch axe-core from npm, which the tests of accessibility use
+
+.axe/node_modules/axe-core/axe.min.js:
+	npm install --no-save --no-audit --no-fund --prefix .axe axe-core@4.14.1
+
+screenshots: setup  ## Take the pictures of the READMEs, and of every page in docs/screenshots/
+	$(RUN) -m bench.screenshots
+
 check: setup  ## Format, lint, and check types
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 
-clean:  ## Remove .venv, .venv-peers and release/ (grades/ stays; the cache of teachers: python -m toolkit cache --clear)
-	rm -rf $(VENV) $(PEERS) release
+clean:  ## Remove .venv, .venv-peers, .axe and release/ (grades/ stays; the cache of teachers: python -m toolkit cache --clear)
+	rm -rf $(VENV) $(PEERS) .axe release

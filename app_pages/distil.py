@@ -3,169 +3,310 @@
 import pandas as pd
 import streamlit as st
 
-from app_support import charts, controls, exports
-from app_support.experiments import start_distil
+from app_support import charts, code, controls, downloads, exports, lecture, predict, side_by_side
+from app_support.experiments import (
+    distil_order,
+    in_words,
+    outcome,
+    start_distil,
+)
+from app_support.jobs import trainer
 from app_support.look import percent
-from app_support.sentences import errors_as_sentences, follow, stop_button
+from app_support.running import errors_as_sentences, progress, show_failure, stop_button
+from app_support.simple_controls import choice
+from app_support.words import say
 
 AT_ONCE = 2e6  # work (see Task.work) that takes about a second
+LOOK_EVERY = 0.3  # seconds
+RUNS_KEPT = 12
 
-runs = st.session_state.setdefault("runs", {})  # number → DistilRun
-heading = st.container()
-picture, settings = st.columns([2, 1], gap="large")
-with settings:
-    with controls.group("What the student is given", "inventory_2"):
-        given = controls.given()
-    with controls.group("How it learns", "school"):
-        temperature = st.select_slider(
-            "Temperature T",
-            controls.TEMPERATURES,
-            value=8,
-            key="t",
-            bind="query-params",
-            help="Divides the logits of teacher and student before the softmax. Above 1 the wrong classes become visible.",
-        )
-        lam = st.slider(
-            "Distillation weight λ",
-            0.0,
-            1.0,
-            0.9,
-            0.05,
-            key="lam",
-            bind="query-params",
-            help="Share of the soft part of the loss. 0: hard labels only. 1: the teacher only.",
-        )
-        penalty = controls.penalty()
-        st.caption("The student alone always learns with λ = 0 and λ_f = 0.")
-    with controls.group("What it may cost", "payments"):
-        cost = controls.cost(given[0])
-task = controls.make_task(given, penalty, cost)
+OUTCOMES = ("above", "same", "below")
 
-job = st.session_state.get("distil_job")
-with heading:
-    st.title("Does a teacher help this student?")
-    with st.container(horizontal=True, vertical_alignment="center"):
-        busy = job is not None and job.running
-        if st.button(
-            "Train",
-            type="primary",
-            icon=":material/play_arrow:",
-            disabled=busy,
-            key="train",
-            help="Train the student alone and the distilled student from the same seeds, with the settings of this page.",
-        ) or (job is None and not runs and task.is_quick(2, AT_ONCE)):
-            job = st.session_state.distil_job = start_distil(task, float(temperature), lam)
-            job.wait(0.8)
-            if job.running:
-                st.rerun()
-        if busy:
-            stop_button(
-                job,
-                "stop",
-                ". Once the distilled student has had an epoch, what was trained is shown; "
-                "before that (the teacher and the student alone come first) nothing is kept.",
-            )
-        st.caption(task.words)
-    if job is not None and job.running:
-        follow(job)
-    elif job is not None and job.result is not None:
-        number = st.session_state["run_number"] = st.session_state.get("run_number", 0) + 1
-        runs[number] = st.session_state.pop("distil_job").result
-        st.session_state["looked_at"] = number
-        for old in sorted(runs)[:-12]:
-            del runs[old]
-    elif job is not None and job.error:
-        st.error(job.error, icon=":material/error:")
-    elif job is not None and job.stopped:
-        below = " What is shown below are earlier runs." if runs else ""
-        st.info(f"Stopped before there was anything to compare.{below}", icon=":material/info:")
 
-with picture, errors_as_sentences():
-    if not runs and job is not None:
-        st.stop()  # what there is to say stands above
-    if not runs:
-        st.info(
-            "These settings take longer than a moment, so nothing was trained on arrival. Press Train: the curves then show "
-            "whether the distilled student ends above the same student alone, and whether the bands leave room for doubt.",
-            icon=":material/info:",
-        )
-        st.stop()
+def take_in(watch):
+    """Keep a run that has ended, or was stopped after its first epoch, among the runs."""
+    run = watch.result or watch.interim
+    del st.session_state["distil_job"]
+    if run is None or watch.failed:
+        st.session_state["distil_said"] = watch
+    if run is None:
+        return
+    number = st.session_state["run_number"] = st.session_state.get("run_number", 0) + 1
+    runs[number] = run
+    st.session_state["looked_at"] = number
+    for old in sorted(runs)[:-RUNS_KEPT]:
+        del runs[old]
+
+
+def run_or_go_on():
+    watch = st.session_state.get("distil_job")
+    if watch is not None and watch.paused:
+        watch.go_on()
+    else:
+        begin()
+
+
+def begin():
+    st.session_state.pop("distil_said", None)
+    st.session_state.pop("distil_cleared", None)
+    st.session_state["distil_job"] = start_distil(task, temperature, lam)
+
+
+def step():
+    if st.session_state.get("distil_job") is None:
+        begin()
+    st.session_state["distil_job"].step()
+
+
+def reset():
+    watch = st.session_state.pop("distil_job", None)
+    if watch is not None:
+        watch.stop()
+    st.session_state.pop("distil_said", None)
+    st.session_state["distil_cleared"] = True
+
+
+def draw_curves(run, others, *, only_alone=False):
+    """Draw the curves of a run, finished or not; before the reader has answered only what is known beforehand."""
+    curves = {"student alone": run.alone} if only_alone else run.curves | others
+    last = {name: percent(history[:, -1].mean()) for name, history in run.curves.items()}
+    alt = say(
+        "distil.alt",
+        epoch=run.epochs_done,
+        epochs=run.task.epochs,
+        teacher=percent(run.teacher_val),
+        alone=last["student alone"],
+        distilled="?" if only_alone else last["distilled"],
+        verdict="" if only_alone else run.verdict,
+    )
+    st.vega_lite_chart(charts.accuracy_curves(curves, run.teacher_val, run.task.epochs), alt=alt)
+
+
+def compare_prediction(run):
+    """Compare the reader's answer with the first run that can say what happened."""
+    asked = st.session_state.setdefault("distil_asked", (run.task, run.temperature, run.lam))
+    if asked == (run.task, run.temperature, run.lam) and not run.partial and run.task.seeds > 1 and not run.is_alone:
+        predict.compare("distil", prediction, options, outcome(run.difference), run.verdict)
+
+
+def show_run():
+    """Draw the run that is looked at, say what happened, and offer it to be taken along."""
     numbers = sorted(runs, reverse=True)
     if st.session_state.get("looked_at") not in numbers:
         st.session_state.pop("looked_at", None)
     bar = st.container(horizontal=True, vertical_alignment="bottom")
     number = bar.selectbox(
-        "Run",
+        say("distil.run"),
         numbers,
-        format_func=lambda n: f"Run {n}: {runs[n].words}",
+        format_func={n: say("distil.run_name", number=n, words=runs[n].words) for n in numbers}.__getitem__,
         key="looked_at",
-        help="The run that the picture and the sentence are about. Runs are kept until the page is closed.",
+        help=say("distil.run_help"),
     )
     run = runs[number]
     if (run.task, run.temperature, run.lam) != (task, temperature, lam):
-        now = "A new run is being trained." if job is not None and job.running else "Press Train to see theirs."
-        st.caption(f"Shown: {run.words}. The controls have changed since. {now}")
+        now = say("distil.now_training" if busy else "distil.now_press")
+        st.caption(say("distil.shown", words=run.words, now=now))
     comparable = [n for n in numbers if n != number and runs[n].task.dataset == run.task.dataset]
     overlay = []
     if comparable:
-        overlay = bar.multiselect(
-            "Compare with",
+        overlay = bar.pills(
+            say("distil.compare"),
             comparable,
-            format_func=lambda n: f"run {n}",
-            help="Earlier runs on the same data set; their distilled students are drawn into the picture.",
+            selection_mode="multi",
+            format_func={n: say("distil.run_short", number=n) for n in comparable}.__getitem__,
+            help=say("distil.compare_help"),
         )
-    curves = run.curves | {f"run {n}": runs[n].distilled for n in overlay}
-    st.vega_lite_chart(
-        charts.accuracy_curves(curves, run.teacher_val), alt=f"Validation accuracy per epoch. {run.verdict}"
-    )
+    others = {say("distil.run_short", number=n): runs[n].distilled for n in overlay}
+    compare_prediction(run)
+    draw_curves(run, others)
     st.subheader(run.verdict, anchor=False)
-    st.markdown(
-        f"On the **test** part, after the last epoch: alone {percent(run.alone_test.mean())}, distilled {percent(run.distilled_test.mean())}, "
-        f"teacher {percent(run.teacher_test)}. The picture and the sentence above use the validation part, on which choices are made."
-    )
+    if run.alone_test is not None:
+        shares = {"alone": run.alone_test.mean(), "distilled": run.distilled_test.mean(), "teacher": run.teacher_test}
+        st.markdown(say("distil.on_test", **{name: percent(share) for name, share in shares.items()}))
     if run.advice:
         st.markdown(run.advice)
     with st.container(horizontal=True):
-        title = run.verdict.split(":")[0]
-        exports.offer(
-            "Results (CSV)",
+        downloads.offer(
+            say("distil.results_csv"),
             "distil-results.csv",
             lambda: exports.results_csv(runs),
-            "Every run, arm and seed with its settings, validation and test accuracy.",
+            say("distil.results_help"),
         )
-        exports.offer(
-            "Curves (CSV)",
-            "distil-curves.csv",
-            lambda: exports.history_csv(runs),
-            "Validation accuracy of every run, arm, seed and epoch.",
+        downloads.offer(
+            say("distil.curves_csv"), "distil-curves.csv", lambda: exports.history_csv(runs), say("distil.curves_help")
         )
-        exports.offer(
-            "Figure (PNG)",
-            "distil.png",
-            lambda: exports.curves_png(curves, run.teacher_val, title),
-            "The picture above, drawn for print.",
+        downloads.offer_figure(
+            "distil", lambda: exports.curves_figure(run.curves | others, run.teacher_val, say("distil.curves_title"))
         )
-    with st.expander(f"All runs ({len(runs)})", icon=":material/history:", expanded=len(runs) > 1):
-        st.dataframe(
-            pd.DataFrame(
-                [
-                    {
-                        "Run": n,
-                        "Difference (validation)": 100 * float(runs[n].difference.mean),
-                        "Alone (test)": 100 * float(runs[n].alone_test.mean()),
-                        "Distilled (test)": 100 * float(runs[n].distilled_test.mean()),
-                        "Settings": runs[n].words + ("; stopped early" if runs[n].partial else ""),
-                    }
-                    for n in numbers
-                ]
+        downloads.offer_code("distil", lambda: code.distil(run.task, run.temperature, run.lam))
+    with st.expander(say("distil.all_runs", count=len(runs)), icon=":material/history:", expanded=len(runs) > 1):
+        show_table(numbers)
+
+
+def show_table(numbers):
+    columns = {name: say(f"distil.column_{name}") for name in ("difference", "alone", "distilled", "settings")}
+    st.dataframe(
+        pd.DataFrame(
+            [
+                {
+                    say("distil.run"): n,
+                    columns["difference"]: 100 * float(runs[n].difference.mean),
+                    columns["alone"]: share_of(runs[n].alone_test),
+                    columns["distilled"]: share_of(runs[n].distilled_test),
+                    columns["settings"]: runs[n].words + (say("distil.stopped_mark") if runs[n].partial else ""),
+                }
+                for n in numbers
+            ]
+        ),
+        hide_index=True,
+        column_config={
+            columns["difference"]: st.column_config.NumberColumn(
+                format="%+.1f", help=say("distil.column_difference_help")
             ),
-            hide_index=True,
-            column_config={
-                "Difference (validation)": st.column_config.NumberColumn(
-                    format="%+.1f points", help="Distilled minus alone."
-                ),
-                "Alone (test)": st.column_config.NumberColumn(format="%.1f %%"),
-                "Distilled (test)": st.column_config.NumberColumn(format="%.1f %%"),
-            },
-            alt="All runs with their settings and results",
+            columns["alone"]: st.column_config.NumberColumn(format="%.1f %%"),
+            columns["distilled"]: st.column_config.NumberColumn(format="%.1f %%"),
+        },
+        alt=say("distil.all_runs_alt"),
+    )
+
+
+def share_of(test):
+    return None if test is None else 100 * float(test.mean())
+
+
+@st.fragment(run_every=LOOK_EVERY)
+@errors_as_sentences()
+def grow(watch):
+    """Draw the curves as they grow; once the job has ended, run the page again."""
+    if not watch.running and not watch.catching_up:
+        st.rerun()
+    progress(watch)
+    if watch.interim is not None:
+        draw_curves(watch.interim.until(watch.hold_after), {}, only_alone=not prediction.open)
+
+
+runs = st.session_state.setdefault("runs", {})  # number → DistilRun
+heading = st.container()
+picture, settings = st.columns([2, 1], gap="large")
+with settings:
+    with controls.group(say("controls.given"), "inventory_2"):
+        given = controls.given()
+        sentence = st.empty()
+    with controls.group(say("controls.learns"), "school"):
+        temperature = controls.temperature(8)
+        lam = controls.lam()
+        penalty = controls.penalty()
+        st.caption(say("controls.alone_note"))
+    with controls.group(say("controls.may_cost"), "payments"):
+        cost = controls.cost(given[0])
+task = controls.make_task(given, penalty, cost)
+sentence.caption(controls.sentence(task))
+
+with heading:
+    lecture.heading(say("distil.title"))
+    asked_task, asked_temperature, asked_lam = st.session_state.get("distil_asked", (task, temperature, lam))
+    options = {code_: say(f"distil.{code_}") for code_ in OUTCOMES}
+    question = say(
+        "distil.question", task=in_words(asked_task), temperature=f"{asked_temperature:g}", lam=f"{asked_lam:g}"
+    )
+    prediction = predict.ask("distil", question, options)
+    everywhere = (
+        choice(
+            st.segmented_control,
+            "view",
+            say("distil.view"),
+            ("one", "all"),
+            "one",
+            say("distil.view_help"),
+            words=lambda view: say(f"distil.view_{view}"),
+            required=True,
         )
+        == "all"
+    )
+
+if everywhere:
+    side_by_side.draw(task, temperature, lam, heading, picture, locked=not prediction.open)
+    st.stop()
+
+job = st.session_state.get("distil_job")
+if job is not None and not job.paused and not job.running:
+    take_in(job)
+    job = None
+cleared = "distil_cleared" in st.session_state
+nothing_yet = job is None and not runs and not cleared and "distil_said" not in st.session_state
+if nothing_yet and (task.is_quick(2, AT_ONCE) or trainer.known(distil_order(task, temperature, lam))):
+    begin()
+    st.session_state["distil_asked"] = (task, temperature, lam)
+    job = st.session_state["distil_job"]
+    if job.wait(0.6):
+        take_in(job)
+        job = None
+busy = job is not None and job.running
+paused = job is not None and job.paused
+if paused:
+    job.wait_for_epoch(0.3)
+
+with heading, st.container(horizontal=True, vertical_alignment="center"):
+    locked = not prediction.open
+    st.button(
+        say("distil.continue" if paused else "distil.train"),
+        icon=":material/play_arrow:",
+        disabled=busy or locked,
+        key="train",
+        on_click=run_or_go_on,
+        help=say("distil.train_help"),
+    )
+    st.button(
+        say("distil.pause"),
+        icon=":material/pause:",
+        disabled=not busy or locked,
+        key="pause",
+        on_click=job.pause if busy else None,
+        help=say("distil.pause_help"),
+    )
+    st.button(
+        say("distil.step"),
+        icon=":material/skip_next:",
+        disabled=busy or locked,
+        key="step",
+        on_click=step,
+        help=say("distil.step_help"),
+    )
+    if busy or paused:
+        stop_button(job, "stop", say("distil.stop_keeps"))
+    st.button(
+        say("distil.reset"),
+        icon=":material/restart_alt:",
+        disabled=locked or (cleared and job is None),
+        key="reset",
+        on_click=reset,
+        help=say("distil.reset_help"),
+    )
+    st.caption(in_words(task))
+
+with picture, errors_as_sentences():
+    said = st.session_state.get("distil_said")
+    if busy or (paused and job.catching_up):
+        grow(job)
+    elif paused:
+        epochs = job.job.order["task"]["epochs"]
+        st.info(say("job.paused", epoch=job.hold_after, epochs=epochs), icon=":material/pause:")
+        if job.interim is not None and job.hold_after:
+            draw_curves(job.interim.until(job.hold_after), {})
+    elif said is not None:
+        if said.failed:
+            show_failure(said)
+        else:
+            below = say("distil.earlier_runs_below") if runs else ""
+            st.info(say("distil.stopped_early", below=below), icon=":material/info:")
+    if busy or paused:
+        pass
+    elif cleared:
+        st.info(say("distil.ready"), icon=":material/info:")
+    elif not runs and said is None:
+        st.info(say("distil.not_begun"), icon=":material/info:")
+    elif runs and not prediction.open:
+        st.info(say("distil.locked"), icon=":material/info:")
+        draw_curves(runs[max(runs)], {}, only_alone=True)
+    elif runs:
+        show_run()

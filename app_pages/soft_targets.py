@@ -1,11 +1,18 @@
 """Soft targets: drag the temperature, and see what the teacher knows about the wrong classes."""
 
+import numpy as np
 import streamlit as st
 
-from app_support import soft_view
-from app_support.live_bars import live_bars, nearest_temperature
-from app_support.look import percent, with_article
-from app_support.sentences import follow, stop_button
+from app_support import downloads, lecture, link, predict, soft_view
+from app_support.live_bars import FIRST_TEMPERATURE, live_bars, nearest_temperature
+from app_support.look import percent
+from app_support.running import errors_as_sentences, follow, show_failure, stop_button
+from app_support.simple_controls import choice, number
+from app_support.words import language, say, with_article
+
+LOCKED_AT, ASKED_UNTIL = 1.0, 10.0  # the question is about the bar at these temperatures
+UNCHANGED = 0.002  # a share that moves by less stays the same to the eye
+MORE = ("read", "pad", "teach")
 
 
 def go_to(examples):
@@ -16,38 +23,68 @@ def go_to(examples):
 
 def forget_example():
     """Drop the example of another data set from the address: it may be gone while the new one is still loading."""
-    st.query_params.pop("example", None)
+    link.write("example", "")
 
 
 def first_example():
     """Give the example to begin with: the one last shown, the one of the link, or the richest."""
     of, last = st.session_state.get("shown_example", (name, None))
-    text = st.query_params.get("example", "")
+    text = link.given("example")
     if last is None and text.isdecimal() and len(text) < 10:
         last = int(text)
     return last if of == name and last is not None and last < len(view.labels) else int(view.rich[0])
 
 
-heading, picture = st.container(), st.container()
+def soft_targets_of(logits, temperature):
+    """Give the bars of one example at a temperature; the page that opens first has no time to import PyTorch."""
+    weights = np.exp((np.array(logits) - max(logits)) / temperature)
+    return weights / weights.sum()
+
+
+def ask_about(example):
+    """Ask what becomes of the likeliest wrong class; gives the prediction, and what happens."""
+    bars = {t: soft_targets_of(example.teacher_logits, t) for t in (LOCKED_AT, ASKED_UNTIL)}
+    second = int(np.argsort(-bars[LOCKED_AT], kind="stable")[1])
+    before, after = (float(shares[second]) for shares in bars.values())
+    happened = "same" if abs(after - before) < UNCHANGED else "grows" if after > before else "shrinks"
+    options = {code: say(f"soft_targets.{code}") for code in ("grows", "same", "shrinks")}
+    question = say("soft_targets.question", second=example.class_names[second])
+    explanation = say(
+        "soft_targets.explanation",
+        second=example.class_names[second],
+        before=percent(before),
+        after=percent(after),
+        uniform=percent(1 / len(example.class_names)),
+    )
+    return predict.ask("soft_targets", question, options), (options, happened, explanation)
+
+
+heading, asking, picture = st.container(), st.container(), st.container()
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    name = st.selectbox(
-        "Data set",
+    name = choice(
+        st.selectbox,
+        "data",
+        say("soft_targets.data"),
         soft_view.data_sets(),
-        key="data",
-        bind="query-params",
+        "digits",
+        say("soft_targets.data_help"),
         width=220,
         on_change=forget_example,
-        help="Where the example comes from. Only data sets on this machine with images or signals are listed; mnist1d is synthetic, the others are real.",
     )
-    which = st.segmented_control(
-        "Student",
-        ["distilled", "alone"],
-        default="distilled",
+    which = choice(
+        st.segmented_control,
+        "arm",
+        say("soft_targets.student"),
+        ("distilled", "alone"),
+        "distilled",
+        say(
+            "soft_targets.student_help",
+            student=soft_view.STUDENT,
+            temperature=f"{soft_view.TEMPERATURE:g}",
+            lam=f"{soft_view.LAM:g}",
+        ),
+        words=lambda arm: say(f"chart.{arm}"),
         required=True,
-        key="arm",
-        bind="query-params",
-        help=f"The outlined bars. Distilled: an {soft_view.STUDENT} that learned from this teacher at T = {soft_view.TEMPERATURE:g} "
-        f"with λ = {soft_view.LAM:g}. Alone: the same student, from the hard labels only (λ = 0). Both are really trained.",
     )
     more_controls = st.container(horizontal=True, vertical_alignment="bottom", width="content")
 
@@ -56,78 +93,125 @@ view = soft_view.kept(*wanted)
 if view is None:
     if st.session_state.get("soft_wanted") != wanted:
         if "soft_job" in st.session_state:
-            st.session_state.soft_job.stop.set()
+            st.session_state.soft_job.stop()
         st.session_state.soft_wanted, st.session_state.soft_job = wanted, soft_view.start(*wanted)
     job = st.session_state.soft_job
-    if not job.wait(0 if job.stop.is_set() else 1):
+    if not job.stopped and not job.wait(1):
         with picture:
-            st.title("The teacher is getting ready. What will it know?")
+            lecture.heading(say("soft_targets.getting_ready"))
             follow(job)
-            stop_button(job, "stop_soft", ", or once the data are loaded; nothing is kept then.")
+            stop_button(job, "stop_soft", say("soft_targets.stop_keeps"))
         st.stop()
     view = job.result
     if view is None:
         del st.session_state.soft_wanted
-        st.error(
-            job.error or "The preparation was stopped. Choose a data set to start it again.", icon=":material/error:"
-        )
+        if job.failed:
+            show_failure(job)
+        else:
+            st.error(say("soft_targets.stopped"), icon=":material/error:")
         st.stop()
 
-# The address is read and written here: a widget bound to it stumbles over 1e999, and leaves out what is the default.
 box = f"example_{name}"
 if box not in st.session_state or st.session_state.get("shown_example", (name,))[0] != name:
     st.session_state[box] = first_example()
 with more_controls:
-    index = st.number_input(
-        f"Example, 0 to {len(view.labels) - 1}",
-        min_value=0,
-        max_value=len(view.labels) - 1,
-        key=box,
-        width=180,
-        help="Which example of the test part. The teacher was not trained on it.",
-    )
-    st.button(
-        "Rich dark knowledge",
-        icon=":material/lightbulb:",
-        on_click=go_to,
-        args=(view.rich.tolist(),),
-        help="Go to the next example that the teacher gets right and is sure of, although it sees a second class in it.",
-    )
-    st.button(
-        "Teacher wrong",
-        icon=":material/close:",
-        on_click=go_to,
-        args=(view.wrong.tolist(),),
-        disabled=not len(view.wrong),
-        help=f"Go to the next of the {len(view.wrong)} test examples that the teacher gets wrong.",
-    )
-
+    last = len(view.labels) - 1
+    label, help_text = say("soft_targets.example", last=last), say("soft_targets.example_help")
+    index = number(st.number_input, box, label, 0, last, int(view.rich[0]), 1, help_text, address="example", width=180)
+    if not link.is_hidden("example"):
+        st.button(
+            say("soft_targets.rich"),
+            icon=":material/lightbulb:",
+            on_click=go_to,
+            args=(view.rich.tolist(),),
+            help=say("soft_targets.rich_help"),
+        )
+        st.button(
+            say("soft_targets.wrong"),
+            icon=":material/close:",
+            on_click=go_to,
+            args=(view.wrong.tolist(),),
+            disabled=not len(view.wrong),
+            help=say("soft_targets.wrong_help", count=len(view.wrong)),
+        )
 st.session_state["shown_example"] = (name, index)
-if st.query_params.get("example") != str(index):
-    st.query_params["example"] = str(index)
-example, choice = view.example(index), view.teacher_choice(index)
-sure = f"The teacher is {percent(view.confidence[index])} sure that this is {with_article(view.class_names[choice])}."
-right = choice == example.label
-question = (
-    "What else does it know?" if right else f"It is {with_article(view.class_names[example.label])}. What did it see?"
-)
-heading.title(f"{sure} {question}")
 
+example, seen = view.example(index), view.class_names[view.teacher_choice(index)]
+true = view.class_names[example.label]
+title = "title_right" if seen == true else "title_wrong"
+article = with_article if language() == "en" else str
+with heading:
+    sure = percent(view.confidence[index])
+    lecture.heading(say(f"soft_targets.{title}", sure=sure, seen=article(seen), true=article(true)))
+
+with asking:
+    prediction, to_compare = ask_about(example)
+    if prediction.answer is not None:
+        to_compare = st.session_state.setdefault("soft_compared", to_compare)  # of the example that was asked about
+        predict.compare("soft_targets", prediction, *to_compare)
 with picture:
-    temperature = st.session_state.get("temperature") or nearest_temperature(st.query_params.get("T"))
-    description = f"Test example {index} of {name}, labelled {view.class_names[example.label]}."
-    released = live_bars(example, description, distilled=wanted[1], temperature=temperature, key="bars")
-    st.session_state.temperature = released
-    if st.query_params.get("T", "4") != f"{released:g}":
-        st.query_params["T"] = f"{released:g}"
-
-with st.expander("How to read this picture", icon=":material/help:"):
-    st.markdown(
-        "A teacher's outputs (logits) are divided by the *temperature* T before the softmax. At T = 1 nearly everything goes to "
-        "one class, and the other bars are invisible. A higher T makes the small ones visible: they say which wrong classes "
-        "the teacher finds similar. That is its **dark knowledge**, and it is what a student learns from soft targets "
-        "that it cannot learn from the hard label, which says one class and nothing else. "
-        "As T grows further, all bars approach the dashed line: the same share for every class, which says nothing any more."
+    if prediction.open and "temperature" not in st.session_state and not link.given("T"):
+        st.session_state.temperature = ASKED_UNTIL if prediction.answer else FIRST_TEMPERATURE
+    temperature = st.session_state.get("temperature") or (
+        nearest_temperature(link.given("T")) if link.given("T") else LOCKED_AT
     )
-    st.caption(f"Data: {view.provenance}.")
+    description = say("soft_targets.described", index=index, name=name, true=true)
+    released = live_bars(
+        example,
+        description,
+        distilled=wanted[1],
+        temperature=temperature,
+        key="bars" if prediction.open else "bars_locked",
+        locked=not prediction.open,
+    )
+    if prediction.open:
+        st.session_state.temperature = released
+        link.write("T", f"{released:g}")
+
+more = choice(
+    st.segmented_control,
+    "more",
+    say("soft_targets.more"),
+    [part for part in MORE if part != "pad" or view.x.ndim == 4],
+    "read",
+    say("soft_targets.more_help"),
+    words=lambda part: say(f"soft_targets.more_{part}"),
+    required=True,
+)
+if more == "read":
+    st.markdown(say("soft_targets.read"))
+    st.caption(say("soft_targets.provenance", provenance=view.provenance))
+    with st.container(horizontal=True):
+        downloads.soft_targets(view, name, index, released, distilled=wanted[1])
+elif more == "pad":
+    from app_support import pad
+
+    @st.fragment
+    @errors_as_sentences()
+    def drawing():
+        """Show the sheet, and what teacher and student see in what is drawn."""
+        sheet, bars = st.columns([1, 2], gap="large")
+        with sheet:
+            image = pad.draw(view.x.shape[2:])
+        if image is None:
+            bars.caption(say("soft_targets.pad_empty"))
+            return
+        drawn = pad.look_at(image, *wanted, view)
+        choices = [drawn.class_names[int(np.argmax(logits))] for logits in (drawn.teacher_logits, drawn.student_logits)]
+        with bars:
+            st.markdown(say("soft_targets.pad_said", teacher=choices[0], student=choices[1]))
+            live_bars(
+                drawn,
+                say("soft_targets.pad_described", teacher=choices[0], student=choices[1]),
+                distilled=wanted[1],
+                temperature=st.session_state.get("pad_temperature", released),
+                key="pad_bars",
+            )
+            st.caption(say("soft_targets.pad_honest"))
+
+    drawing()
+else:
+    from app_support import teaching
+
+    teaching.section(view, name, released, box)
 soft_view.import_meanwhile()

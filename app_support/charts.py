@@ -4,19 +4,22 @@ Plain dictionaries, as the browser gets them: to build a chart by Altair takes a
 trained meanwhile wait for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from app_support.look import ALONE, DISTILLED, OTHERS, TEACHER, TEXT_SIZE
+from app_support.words import say
 from toolkit import metrics
-from toolkit.grid import GridResult
+from toolkit.grid import GridScores
 
 Spec = dict[str, Any]
 
 # Worse: purple; no difference: nearly white; better: orange. As matplotlib's PuOr_r, which toolkit.plots uses.
 _DIVERGING = ("#542788", "#998ec3", "#d8daeb", "#f7f7f7", "#fee0b6", "#f1a340", "#b35806")
+_DASHES = {"student alone": [3, 3], "distilled": [1, 0], "teacher": [12, 5]}
+_OTHER_DASH = [9, 3, 2, 3]  # earlier runs; their names stand at their ends
 _TEXT: Spec = {"labelFontSize": TEXT_SIZE, "titleFontSize": TEXT_SIZE}
 
 
@@ -24,11 +27,16 @@ def _number(field: str, **options: Any) -> Spec:
     return {"field": field, "type": "quantitative", **options}
 
 
-def accuracy_curves(curves: Mapping[str, np.ndarray], teacher: float) -> Spec:
-    """Draw validation accuracy per epoch, (seeds, epochs) by name: mean over seeds with its 95 % band, labelled at the end."""
+def accuracy_curves(curves: Mapping[str, np.ndarray], teacher: float, epochs: int | None = None) -> Spec:
+    """Draw validation accuracy per epoch, (seeds, epochs) by name: mean over seeds with its 95 % band, labelled at the end.
+
+    ``epochs`` is how many there will be: the picture then keeps its place while curves grow. Lines differ in their dashes
+    too, for whoever sees no colours.
+    """
     others = iter(OTHERS * 20)
     colours = {name: {"student alone": ALONE, "distilled": DISTILLED}.get(name) or next(others) for name in curves}
     colours["teacher"] = TEACHER
+    dashes = {name: _DASHES.get(name, _OTHER_DASH) for name in colours}
     rows: list[Spec] = []
     ends, lowest = [("teacher", teacher)], teacher
     for name, history in curves.items():
@@ -36,24 +44,25 @@ def accuracy_curves(curves: Mapping[str, np.ndarray], teacher: float) -> Spec:
         low, high = (np.where(np.isfinite(edge), edge, band.mean) for edge in (band.low, band.high))
         for epoch, values in enumerate(np.stack([band.mean, low, high], 1).tolist(), 1):
             rows.append(
-                {"student": name, "epoch": epoch, "seeds": len(history)}
+                {"student": name, "name": _name(name), "epoch": epoch, "seeds": len(history)}
                 | dict(zip(("mean", "low", "high"), values, strict=True))
             )
         ends.append((name, float(band.mean[-1])))
         lowest = min(lowest, float(band.mean[len(band.mean) // 4 :].min()))
-    epochs = max(row["epoch"] for row in rows)
+    last = max(row["epoch"] for row in rows)
+    epochs = max(epochs or 0, last)
     bottom, top = max(0.0, lowest - 0.15 * (1 - lowest) - 0.01), 1.005
     right = 1 + max(epochs - 1, 1) * 1.32  # room for the labels
     x = _number(
         "epoch",
-        title="Epoch",
+        title=say("chart.epoch"),
         scale={"domain": [1, right], "nice": False},
         axis={"values": _ticks(epochs), "format": "d", "grid": False, **_TEXT},
     )
     percents = {
         "format": ".0%" if top - bottom > 0.05 else ".1%",
         "tickCount": 5,
-        "title": "Validation accuracy",
+        "title": say("chart.val_accuracy"),
         **_TEXT,
     }
     y = {"scale": {"domain": [bottom, top], "nice": False, "zero": False}, "axis": percents}
@@ -63,31 +72,36 @@ def accuracy_curves(curves: Mapping[str, np.ndarray], teacher: float) -> Spec:
         "scale": {"domain": list(colours), "range": list(colours.values())},
         "legend": None,
     }
+    dash = {
+        "field": "student",
+        "type": "nominal",
+        "scale": {"domain": list(dashes), "range": list(dashes.values())},
+        "legend": None,
+    }
     mean = {"x": x, "y": _number("mean", **y), "color": colour}
     tooltip = [
-        {"field": "student", "type": "nominal", "title": "Student"},
-        _number("epoch", title="Epoch"),
-        _number("mean", title="Mean over seeds", format=".2%"),
-        _number("low", title="95 % interval from", format=".2%"),
-        _number("high", title="to", format=".2%"),
-        _number("seeds", title="Seeds"),
+        {"field": "name", "type": "nominal", "title": say("chart.student")},
+        _number("epoch", title=say("chart.epoch")),
+        _number("mean", title=say("chart.mean"), format=".2%"),
+        _number("low", title=say("chart.low"), format=".2%"),
+        _number("high", title=say("chart.high"), format=".2%"),
+        _number("seeds", title=say("chart.seeds")),
     ]
     band_layer = {
         "mark": {"type": "area", "opacity": 0.22, "clip": True},
         "encoding": {"x": x, "y": _number("low", **y), "y2": {"field": "high"}, "color": colour},
     }
     line = {
-        "mark": {"type": "line", "strokeWidth": 3, "clip": True, "point": epochs == 1},
-        "encoding": mean | {"tooltip": tooltip},
+        "mark": {"type": "line", "strokeWidth": 3, "clip": True, "point": last == 1},
+        "encoding": mean | {"tooltip": tooltip, "strokeDash": dash},
     }
     rule = {
         "data": {"values": [{"student": "teacher", "mean": teacher, "epoch": 1, "end": epochs}]},
-        "mark": {"type": "rule", "strokeWidth": 3, "strokeDash": [8, 5]},
+        "mark": {"type": "rule", "strokeWidth": 3, "strokeDash": _DASHES["teacher"]},
         "encoding": mean | {"x2": {"field": "end"}},
     }
     labels = [
-        # A phone has no room for the first word.
-        {"student": name, "short": name.removeprefix("student "), "mean": place, "epoch": epochs}
+        {"student": name, "short": _short(name), "mean": place, "epoch": last if name != "teacher" else epochs}
         for name, place in _apart(ends, 0.075 * (top - bottom))
     ]
     text = {
@@ -105,6 +119,63 @@ def accuracy_curves(curves: Mapping[str, np.ndarray], teacher: float) -> Spec:
     return {"height": 430, "layer": [{"data": {"values": rows}, "layer": [band_layer, line]}, rule, text]}
 
 
+def _name(curve: str) -> str:
+    """Give a curve's name in the visitor's language; earlier runs bring theirs along."""
+    return say(f"chart.{curve}") if curve in _DASHES else curve
+
+
+def _short(curve: str) -> str:
+    """Give the name for a line's end: a phone has no room for "student alone"."""
+    return say("chart.alone") if curve == "student alone" else _name(curve)
+
+
+def differences(intervals: Mapping[str, metrics.Interval]) -> Spec:
+    """Draw differences from the student alone as dots with their 95 % intervals and a zero line; hollow where zero is within."""
+    rows = [
+        {
+            "name": name,
+            "points": 100 * float(interval.mean),
+            "low": 100 * float(interval.low) if np.isfinite(interval.low) else None,
+            "high": 100 * float(interval.high) if np.isfinite(interval.high) else None,
+            "interval": _interval(float(interval.low), float(interval.high)),
+            "held": bool(interval.holds_zero),
+        }
+        for name, interval in intervals.items()
+    ]
+    y: Spec = {
+        "field": "name",
+        "type": "nominal",
+        "sort": list(intervals),
+        "title": None,
+        "axis": {"labelLimit": 190, "ticks": False, **_TEXT},
+    }
+    x = {"axis": {"format": "+", "grid": False, **_TEXT}, "title": say("chart.points_above"), "type": "quantitative"}
+    tooltip = [
+        {"field": "name", "type": "nominal", "title": say("controls.scenario")},
+        _number("points", title=say("chart.difference"), format="+.2f"),
+        {"field": "interval", "type": "nominal", "title": say("chart.interval")},
+    ]
+    zero = {
+        "data": {"values": [{"zero": 0}]},
+        "mark": {"type": "rule", "color": "#808080", "strokeWidth": 2},
+        "encoding": {"x": {"field": "zero", **x}},
+    }
+    whisker = {
+        "mark": {"type": "rule", "color": DISTILLED, "strokeWidth": 3},
+        "encoding": {"y": y, "x": {"field": "low", **x}, "x2": {"field": "high"}, "tooltip": tooltip},
+    }
+    dot = {
+        "mark": {"type": "point", "size": 170, "stroke": DISTILLED, "strokeWidth": 3, "opacity": 1},
+        "encoding": {
+            "y": y,
+            "x": {"field": "points", **x},
+            "fill": {"condition": {"test": "datum.held", "value": "white"}, "value": DISTILLED},
+            "tooltip": tooltip,
+        },
+    }
+    return {"height": 60 * len(rows) + 90, "data": {"values": rows}, "layer": [zero, whisker, dot]}
+
+
 def _ticks(epochs: int) -> list[int]:
     step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 1000) if epochs / step <= 6)
     return sorted({1, *range(step, epochs + 1, step)})
@@ -119,7 +190,7 @@ def _apart(ends: list[tuple[str, float]], gap: float) -> list[tuple[str, float]]
     return [(name, y - over) for name, y in placed]
 
 
-def surface(result: GridResult, chosen: tuple[int, int]) -> Spec:
+def surface(result: GridScores, chosen: tuple[int, int]) -> Spec:
     """Draw T by λ: colour = difference from the student alone, hatched where its interval holds zero.
 
     The column λ = 0 is what the others are compared with: it stays plain, and is named. A solid ring marks the cell that validation chose, a dashed one the cell that is looked at.
@@ -145,22 +216,22 @@ def surface(result: GridResult, chosen: tuple[int, int]) -> Spec:
     limit = max(0.5, *(abs(cell["points"]) for cell in cells))
     x = _number(
         "left",
-        title="λ, the share of the soft part",
+        title=say("chart.lam"),
         scale={"domain": [-0.5, len(result.lams) - 0.5], "nice": False, "zero": False},
-        axis=_names_axis(result.lams),
+        axis=names_axis(result.lams),
     )
     y = _number(
         "bottom",
-        title="Temperature T",
+        title=say("chart.temperature"),
         scale={"domain": [-0.5, len(result.temperatures) - 0.5], "nice": False, "zero": False},
-        axis=_names_axis(result.temperatures),
+        axis=names_axis(result.temperatures),
     )
     place = {"x": x, "x2": {"field": "right"}, "y": y, "y2": {"field": "top"}}
     colour = _number(
         "points",
         scale={"domain": np.linspace(-limit, limit, len(_DIVERGING)).tolist(), "range": list(_DIVERGING)},
         legend={
-            "title": "Points above the student alone",
+            "title": say("chart.points_above"),
             "orient": "bottom",
             "gradientLength": 240,
             "tickCount": 5,
@@ -172,9 +243,9 @@ def surface(result: GridResult, chosen: tuple[int, int]) -> Spec:
     tooltip = [
         _number("temperature", title="T"),
         _number("lam", title="λ"),
-        _number("points", title="Mean difference, points", format="+.2f"),
-        {"field": "interval", "type": "nominal", "title": "95 % interval"},
-        _number("seeds", title="Seeds"),
+        _number("points", title=say("chart.difference"), format="+.2f"),
+        {"field": "interval", "type": "nominal", "title": say("chart.interval")},
+        _number("seeds", title=say("chart.seeds")),
     ]
     fill = {"mark": {"type": "rect", "stroke": "white", "strokeWidth": 1}, "encoding": place | {"color": colour}}
     held = [cell for cell in cells if cell["held"] and cell["lam"] != 0]
@@ -186,7 +257,7 @@ def surface(result: GridResult, chosen: tuple[int, int]) -> Spec:
     middle = {"left": result.lams.index(0), "bottom": (len(result.temperatures) - 1) / 2}
     name = {
         "data": {"values": [middle]},
-        "mark": {"type": "text", "text": "alone", "angle": 270, "fontSize": TEXT_SIZE, "color": "#5a5a5a"},
+        "mark": {"type": "text", "text": say("chart.alone"), "angle": 270, "fontSize": TEXT_SIZE, "color": "#5a5a5a"},
         "encoding": {"x": x, "y": y},
     }
     rings = [
@@ -207,11 +278,14 @@ def surface(result: GridResult, chosen: tuple[int, int]) -> Spec:
 
 
 def _interval(low: float, high: float) -> str:
-    return f"{100 * low:+.2f} to {100 * high:+.2f}" if np.isfinite(low) else "unknown with one seed"
+    if not np.isfinite(low):
+        return say("chart.interval_unknown")
+    return say("chart.interval_words", low=f"{100 * low:+.2f}", high=f"{100 * high:+.2f}")
 
 
-def _names_axis(values: tuple[float, ...]) -> Spec:
-    names = [f"{value:g}" for value in values]
+def names_axis(values: Sequence[float | str]) -> Spec:
+    """Give an axis whose places 0, 1, … bear names."""
+    names = [value if isinstance(value, str) else f"{value:g}" for value in values]
     return {
         "values": list(range(len(names))),
         "labelExpr": f"{names}[datum.value]",

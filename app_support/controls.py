@@ -1,166 +1,123 @@
-"""The controls that *Distil* and *Surface* share. Their values live in the URL, under the same names on both pages."""
+"""The controls that pages share. The address holds what each of them shows, and can hide each of them (``link.py``)."""
+
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app_support import resources
-from app_support.experiments import Task
+from app_support import own_data, resources
+from app_support.experiments import scenario_in_words
+from app_support.simple_controls import as_text, choice, number
+from app_support.tasks import Task
+from app_support.words import say
 from toolkit import machine, models, scenarios
 
-# A link holds what a control shows: hence names as the toolkit has them, without words around them.
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
 TEMPERATURES = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
 PENALTIES = (0.0, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1)
 
 
-def group(title: str, icon: str) -> "st.delta_generator.DeltaGenerator":
+def group(title: str, icon: str) -> "DeltaGenerator":
     """Give a framed group of controls with its title."""
     box = st.container(border=True)
     box.markdown(f":material/{icon}: **{title}**")
     return box
 
 
-def _keep_within(key: str, low: float, high: float) -> None:
-    """Move a remembered value into the range that another control now allows."""
-    value = st.session_state.get(key)
-    if isinstance(value, int | float) and not low <= value <= high:
-        st.session_state[key] = type(value)(min(max(value, low), high))
-
-
-def keep_among(key: str, options: list[str]) -> None:
-    """Forget a remembered choice that another control no longer allows."""
-    if key in st.session_state and st.session_state[key] not in options:
-        del st.session_state[key]
+# ---- Groups of them ------------------------------------------------------------------------------------------
 
 
 def given() -> tuple[str, str, tuple[tuple[str, float], ...]]:
     """Ask what the student is given: data set, scenario and its parameter."""
-    name = st.selectbox(
-        "Data set",
-        resources.names(),
-        key="task",
-        bind="query-params",
-        help="Only what is on this machine is listed. mnist1d is synthetic, the others are real.",
+    uploaded = own_data.ask()
+    names = [*resources.names(), *uploaded]
+    name = choice(
+        st.selectbox, "task", say("controls.data"), names, names[0], say("controls.data_help"), words=resources.title
     )
-    scenario = st.selectbox(
-        "Scenario",
-        scenarios.names(),
-        index=scenarios.names().index("small-transfer-set"),
-        key="scenario",
-        bind="query-params",
-        help="What the student learns from. The teacher has always seen the whole, clean training part.",
+    known = scenarios.names()
+    scenario = choice(
+        st.selectbox,
+        "scenario",
+        say("controls.scenario"),
+        known,
+        "small-transfer-set",
+        say("controls.scenario_help"),
+        words=lambda code: say(f"scenario.{code}"),
     )
-    parameter = _parameter(name, scenario)
-    sentence = scenarios.get(scenario, **dict(parameter)).sentence
-    st.caption(f"{sentence[:1].upper()}{sentence[1:]}.")
-    return name, scenario, parameter
+    return name, scenario, _parameter(name, scenario)
 
 
 def _parameter(name: str, scenario: str) -> tuple[tuple[str, float], ...]:
     dataset = resources.dataset(name)
     if scenario == "few-labels":
         most = min(50, int(dataset.y_train.bincount().min()))
-        help_text = "The other examples come without a label."
-        return (("labels_per_class", _whole("Labels per class", "labels", 1, most, 5, help_text)),)
+        return (("labels_per_class", _whole("labels", 1, most, 5)),)
     if scenario == "noisy-labels":
-        noise = st.slider(
-            "Share of wrong labels",
-            0.0,
-            0.9,
-            0.4,
-            0.05,
-            key="noise",
-            bind="query-params",
-            help="Drawn anew for each seed.",
-        )
-        return (("noise", float(noise)),)
+        label, help_text = say("controls.noise"), say("controls.noise_help")
+        return (("noise", float(number(st.slider, "noise", label, 0.0, 0.9, 0.4, 0.05, help_text))),)
     if scenario == "class-left-out":
-        last = dataset.classes - 1
-        help_text = f"Its number, 0 to {last}. The student never sees an example of it."
-        return (("left_out", _whole("Class left out", "left_out", 0, last, 3, help_text)),)
+        return (("left_out", _whole("left_out", 0, dataset.classes - 1, 3)),)
     if scenario == "small-transfer-set":
-        most = min(2000, len(dataset.y_train))
-        help_text = "How many training examples the student gets, drawn anew for each seed."
-        return (("examples", _whole("Examples", "examples", 20, most, 200, help_text)),)
+        return (("examples", _whole("examples", 20, min(2000, len(dataset.y_train)), 200)),)
     return ()
 
 
-def _whole(label: str, key: str, low: int, high: int, value: int, help_text: str) -> int:
-    _keep_within(key, low, high)
-    chosen = st.slider(label, low, high, min(value, high), 1, key=key, bind="query-params", help=help_text)
-    return int(chosen)
+def _whole(name: str, low: int, high: int, default: int) -> int:
+    label, help_text = say(f"controls.{name}"), say(f"controls.{name}_help", last=high)
+    if low >= high:
+        return high
+    return int(number(st.slider, name, label, low, high, min(default, high), 1, help_text))
+
+
+def temperature(default: float) -> float:
+    """Ask for T."""
+    label, help_text = say("controls.temperature"), say("controls.temperature_help")
+    return float(choice(st.select_slider, "t", label, TEMPERATURES, default, help_text, words=as_text))
+
+
+def lam() -> float:
+    """Ask for λ."""
+    label, help_text = say("controls.lam"), say("controls.lam_help")
+    return round(float(number(st.slider, "lam", label, 0.0, 1.0, 0.9, 0.05, help_text)), 10)
 
 
 def penalty() -> tuple[float, str]:
     """Ask for the complexity term: λ_f, and L1 or L2."""
-    weight = st.select_slider(
-        "Complexity weight λ_f",
-        PENALTIES,
-        format_func=lambda value: f"{value:g}",
-        key="penalty",
-        bind="query-params",
-        help="Weight of the article's complexity term: total loss = loss + λ_f · L_f. 0 switches it off.",
-    )
-    norm = st.segmented_control(
-        "Complexity term L_f",
-        ["l2", "l1"],
-        default="l2",
-        required=True,
-        key="norm",
-        bind="query-params",
-        help="l2: Σ w², keeps all weights small. l1: Σ |w|, drives many to zero. Without effect while λ_f is 0.",
-    )
-    return float(weight), norm or "l2"
+    label, help_text = say("controls.penalty"), say("controls.penalty_help")
+    weight = choice(st.select_slider, "penalty", label, PENALTIES, 0.0, help_text, words=as_text)
+    label, help_text = say("controls.norm"), say("controls.norm_help")
+    norm = choice(st.segmented_control, "norm", label, ("l2", "l1"), "l2", help_text, words=str.upper, required=True)
+    return float(weight), norm
 
 
-def cost(dataset_name: str) -> tuple[str, int, int]:
+def cost(dataset_name: str) -> tuple[str, int, int, int]:
     """Ask what the student may cost: its size, epochs, and seeds."""
     dataset = resources.dataset(dataset_name)
     names = [name for name in models.names("student") if dataset.kind != "table" or not name.startswith("cnn")]
-    keep_among("size", names)
-    student = st.selectbox(
-        "Student",
-        names,
-        index=names.index("mlp-64"),
-        key="size",
-        bind="query-params",
-        help="mlp-32: one hidden layer of 32. cnn-8: convolutions of 8 channels, slower to train.",
-    )
+    student = choice(st.selectbox, "size", say("controls.size"), names, "mlp-64", say("controls.size_help"))
     parameters = models.count_parameters(models.build(student, dataset, 0))
-    st.caption(f"{parameters:,} parameters. Trains on this {machine.describe()}.")
-    epochs = st.slider(
-        "Epochs",
-        1,
-        300,
-        100,
-        key="epochs",
-        bind="query-params",
-        help="How often the student sees each of its examples.",
-    )
-    seeds = st.slider(
-        "Seeds",
-        1,
-        20,
-        5,
-        key="seeds",
-        bind="query-params",
-        help="How often everything is repeated with other first weights, batches and draws. More seeds: a narrower interval.",
-    )
-    return student, int(epochs), int(seeds)
+    st.caption(say("controls.parameters", count=f"{parameters:,}", machine=machine.describe()))
+    epochs = number(st.slider, "epochs", say("controls.epochs"), 1, 300, 100, 1, say("controls.epochs_help"))
+    seeds = number(st.slider, "seeds", say("controls.seeds"), 1, 20, 5, 1, say("controls.seeds_help"))
+    label, help_text = say("controls.first_seed"), say("controls.first_seed_help")
+    first_seed = number(st.number_input, "seed", label, 0, 9999, 0, 1, help_text)
+    return student, int(epochs), int(seeds), int(first_seed)
+
+
+def sentence(task: Task) -> str:
+    """Say as a sentence what the student is given."""
+    words = scenario_in_words(task)
+    return f"{words[:1].upper()}{words[1:]}{say('controls.full_stop')}"
 
 
 def make_task(
-    given_: tuple[str, str, tuple[tuple[str, float], ...]], penalty_: tuple[float, str], cost_: tuple[str, int, int]
+    given_: tuple[str, str, tuple[tuple[str, float], ...]],
+    penalty_: tuple[float, str],
+    cost_: tuple[str, int, int, int],
 ) -> Task:
     """Put the groups of controls together."""
     dataset, scenario, parameter = given_
     weight, norm = penalty_
-    student, epochs, seeds = cost_
-    return Task(
-        dataset=dataset,
-        scenario=scenario,
-        parameter=parameter,
-        student=student,
-        penalty_weight=weight,
-        norm=norm,
-        epochs=epochs,
-        seeds=seeds,
-    )
+    student, epochs, seeds, first_seed = cost_
+    return Task(dataset, scenario, parameter, student, weight, norm, epochs, seeds, first_seed)

@@ -1,63 +1,80 @@
-"""The experiments behind the pages *Distil* and *Surface*: what is asked for, how it is trained, what came out."""
+"""The experiments behind *Distil* and *Surface*: how they are ordered, and what is said of what came out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from app_support import resources
-from app_support.jobs import Job, Stopped
-from toolkit import metrics, scenarios
-from toolkit.grid import GridResult, train_grid
+from app_support.jobs import Watch, trainer
+from app_support.pipe import Arrays, Message
+from app_support.tasks import Task
+from app_support.words import say
+from toolkit import metrics
+from toolkit.grid import GridScores
 
 
-@dataclass(frozen=True)
-class Task:
-    """What a student is given, and what it may cost."""
+def in_words(task: Task) -> str:
+    """Say in one line what is trained."""
+    line = say(
+        "distil.task",
+        dataset=resources.title(task.dataset),
+        scenario=scenario_in_words(task),
+        student=task.student,
+        epochs=task.epochs,
+        seeds=seeds_in_words(task),
+    )
+    if task.penalty_weight:
+        line += f", λ_f = {task.penalty_weight:g} ({task.norm.upper()})"
+    return line
 
-    dataset: str
-    scenario: str
-    parameter: tuple[tuple[str, float], ...]  # of the scenario: a name and its value, or nothing
-    student: str
-    penalty_weight: float
-    norm: str
-    epochs: int
-    seeds: int
 
-    def get_scenario(self) -> scenarios.Scenario:
-        """Give the scenario with its parameter."""
-        return scenarios.get(self.scenario, **dict(self.parameter))
+def seeds_in_words(task: Task) -> str:
+    """Say how many seeds there are, and which where they do not begin with 0."""
+    seeds = say("distil.one_seed") if task.seeds == 1 else say("distil.seeds", count=task.seeds)
+    if task.first_seed:
+        return say("distil.seeds_from", seeds=seeds, first=task.first_seed, last=task.seed_numbers[-1])
+    return seeds
 
-    @property
-    def words(self) -> str:
-        """Say in one line what is trained."""
-        penalty = f", λ_f = {self.penalty_weight:g} ({self.norm.upper()})" if self.penalty_weight else ""
-        seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
-        return f"{self.dataset}, {self.get_scenario().sentence}; {self.student}, {self.epochs} epochs, {seeds}{penalty}"
 
-    def work(self, arms: int) -> float:
-        """How much there is to train: arms × seeds × epochs × examples."""
-        examples = len(self.get_scenario().draw(resources.dataset(self.dataset), 0).indices)
-        return arms * self.seeds * self.epochs * examples
+def scenario_in_words(task: Task) -> str:
+    """Say what the student is given."""
+    values = {name: int(value) if float(value).is_integer() else value for name, value in task.parameter}
+    return say(f"scenario.{task.scenario}_sentence", **values)
 
-    def is_quick(self, arms: int, limit: float) -> bool:
-        """Whether so little is to train that it is done on arrival, without being asked. Convolutions never are."""
-        return not self.student.startswith("cnn") and self.work(arms) <= limit
+
+def points(difference: metrics.Interval, digits: int = 1) -> str:
+    """Write a difference of accuracies in percentage points with its interval."""
+    text = say("distil.points", points=f"{100 * float(difference.mean):+.{digits}f}")
+    if np.isfinite(difference.low):
+        low, high = 100 * float(difference.low), 100 * float(difference.high)
+        text += f" [{low:+.{digits}f}, {high:+.{digits}f}]"
+    return text
+
+
+def outcome(difference: metrics.Interval) -> str:
+    """Give "above", "below" or "same" (no measurable difference): also the codes of the page's question."""
+    return {"better": "above", "worse": "below"}.get(metrics.verdict(difference), "same")
+
+
+# ---- Distil --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class DistilRun:
-    """One finished comparison: the student alone and the distilled one, from the same seeds."""
+    """One comparison: the student alone and the distilled one, from the same seeds, as far as it has come."""
 
     task: Task
     temperature: float
     lam: float
+    val_examples: int  # behind each validation accuracy
     teacher_val: float
     teacher_test: float
-    alone: np.ndarray  # validation accuracy (seeds, epochs)
-    distilled: np.ndarray  # validation accuracy (seeds, epochs done)
-    alone_test: np.ndarray  # (seeds,)
-    distilled_test: np.ndarray  # (seeds,)
+    alone: np.ndarray  # validation accuracy (seeds, epochs done)
+    distilled: np.ndarray
+    alone_test: np.ndarray | None  # (seeds,), after the last epoch; None before it
+    distilled_test: np.ndarray | None
 
     @property
     def curves(self) -> dict[str, np.ndarray]:
@@ -65,18 +82,26 @@ class DistilRun:
         return {"student alone": self.alone, "distilled": self.distilled}
 
     @property
+    def epochs_done(self) -> int:
+        """Epochs that both arms have had."""
+        return self.distilled.shape[1]
+
+    @property
     def partial(self) -> bool:
-        """Whether the run was stopped before its last epoch."""
-        return self.distilled.shape[1] < self.task.epochs
+        """Whether it ended, or stands, before its last epoch."""
+        return self.epochs_done < self.task.epochs
+
+    def until(self, epoch: int | None) -> "DistilRun":
+        """Give the run as it was after an epoch; None: as it is."""
+        if epoch is None or epoch >= self.task.epochs:
+            return self
+        cut = {"alone": self.alone[:, :epoch], "distilled": self.distilled[:, :epoch]}
+        return replace(self, **cut, alone_test=None, distilled_test=None)  # type: ignore[arg-type]
 
     @property
     def difference(self) -> metrics.Interval:
         """The paired difference on validation after the last epoch: distilled minus alone."""
-        return metrics.confidence_interval(self.distilled[:, -1] - self.alone[:, -1], examples=self._examples)
-
-    @property
-    def _examples(self) -> int:
-        return len(resources.dataset(self.task.dataset).y_val)
+        return metrics.confidence_interval(self.distilled[:, -1] - self.alone[:, -1], examples=self.val_examples)
 
     @property
     def is_alone(self) -> bool:
@@ -86,35 +111,31 @@ class DistilRun:
     @property
     def words(self) -> str:
         """Say what tells the runs apart."""
-        return f"T = {self.temperature:g}, λ = {self.lam:g}; {self.task.words}"
+        return f"T = {self.temperature:g}, λ = {self.lam:g}; {in_words(self.task)}"
 
     @property
     def verdict(self) -> str:
         """Say in one sentence what happened."""
-        difference, seeds, weight = self.difference, len(self.alone), self.task.penalty_weight
-        unlike = f" (distilled with λ_f = {weight:g}, the student alone without it)" if weight else ""
+        task, difference = self.task, self.difference
+        unlike = say("distil.unlike", weight=f"{task.penalty_weight:g}") if task.penalty_weight else ""
         if self.partial:
-            return (
-                f"Stopped after {self.distilled.shape[1]} of {self.task.epochs} epochs: the two students had different "
-                "training, so that this run says nothing about which is better."
-            )
+            return say("distil.verdict_partial", done=self.epochs_done, epochs=task.epochs)
         if self.is_alone:
-            return "Both arms are the same student: with λ = 0 and λ_f = 0 nothing distinguishes them."
-        if seeds == 1:
-            return (
-                f"{metrics.in_points(difference)} for the distilled student with a single seed{unlike}, "
-                "which says nothing about the spread between seeds: no verdict."
-            )
-        verdict = metrics.verdict(difference)
-        what = f"paired, {seeds} seeds; {self._examples} validation examples, one is {100 / self._examples:.1g} points"
-        if verdict == "no measurable difference":
-            low, high = 100 * difference.low, 100 * difference.high
-            return (
-                f"No measurable difference{unlike}: the 95 % interval [{low:+.1f}, {high:+.1f}] of the difference "
-                f"of {100 * difference.mean:+.1f} points on validation holds zero ({what})."
-            )
-        how = f"{metrics.in_points(difference)} on validation (95 % interval; {what})"
-        return f"The distilled student is {verdict} than the same student alone{unlike}: {how}."
+            return say("distil.verdict_alone")
+        if task.seeds == 1:
+            return say("distil.verdict_one_seed", points=points(difference), unlike=unlike)
+        what = say(
+            "distil.verdict_what", seeds=task.seeds, examples=self.val_examples, step=f"{100 / self.val_examples:.1g}"
+        )
+        return say(
+            f"distil.verdict_{outcome(difference)}",
+            unlike=unlike,
+            points=points(difference),
+            mean=f"{100 * float(difference.mean):+.1f}",
+            low=f"{100 * float(difference.low):+.1f}",
+            high=f"{100 * float(difference.high):+.1f}",
+            what=what,
+        )
 
     @property
     def advice(self) -> str:
@@ -122,97 +143,146 @@ class DistilRun:
         if self.partial:
             return ""
         if self.is_alone:
-            return "What to look at: **λ**: above 0 the teacher has a say."
-        alone, teacher = float(self.alone[:, -1].mean()), self.teacher_val
-        ideas = []
-        if len(self.alone) < 5:
-            ideas.append(f"**seeds**: {len(self.alone)} of them leave a wide interval, try 10")
-        if len(self.alone) > 1 and not self.difference.holds_zero:
+            return say("distil.advice", ideas=say("distil.advice_lam"))
+        if self.task.seeds > 1 and not self.difference.holds_zero:
             return ""
-        if teacher - alone < 0.01:
-            ideas.append(
-                f"**how good the teacher is**: on validation it is only {100 * (teacher - alone):+.1f} points ahead of the student "
-                "alone, so there is little to gain; give the student less (few labels, noisy labels, 200 examples)"
-            )
+        ahead = self.teacher_val - float(self.alone[:, -1].mean())
+        ideas = []
+        if self.task.seeds < 5:
+            ideas.append(say("distil.advice_seeds", seeds=self.task.seeds))
+        if ahead < 0.01:
+            ideas.append(say("distil.advice_teacher", ahead=f"{100 * ahead:+.1f}"))
         if self.lam == 0:
-            ideas.append("**λ**: at 0 the teacher has no say, and both students are the same up to λ_f")
+            ideas.append(say("distil.advice_lam"))
         if self.task.epochs < 200:
-            ideas.append("**budget**: soft targets often pay only after more epochs; test what 200 change")
-        ideas.append("**capacity**: a larger student may follow the teacher's logits better; test another size")
-        return "What to look at: " + "; ".join(ideas) + "."
+            ideas.append(say("distil.advice_budget"))
+        ideas.append(say("distil.advice_capacity"))
+        return say("distil.advice", ideas=say("distil.advice_and").join(ideas))
 
 
-def start_distil(task: Task, temperature: float, lam: float) -> Job:
-    """Train the student alone and the distilled student in the background."""
+def distil_order(task: Task, temperature: float, lam: float) -> Message:
+    """Write the order for one comparison."""
+    return {"kind": "distil", "temperature": temperature, "lam": lam, **_with_data(task)}
 
-    def work(job: Job) -> DistilRun:
-        teacher = resources.teacher(
-            task.dataset, job.report("Training the teacher (only the first time)", 0, 0.3), job.stop
-        )
-        arms: list[GridResult] = []
-        for name, share, one_lam, weight in (("alone", 0.3, 0.0, 0.0), ("distilled", 0.65, lam, task.penalty_weight)):
-            arm = train_grid(
-                resources.dataset(task.dataset),
-                task.get_scenario(),
-                task.student,
-                temperatures=(temperature,),
-                lams=(one_lam,),
-                seeds=task.seeds,
-                epochs=task.epochs,
-                penalty_weight=weight,
-                norm=task.norm,
-                teacher=teacher,
-                progress=job.report(f"Training the student, {name}: {task.epochs} epochs", share, share + 0.35),
-                stop=job.stop,
-            )
-            arms.append(arm)
-            if arm.epochs_done == 0 or (arm.partial and name == "alone"):
-                raise Stopped
-        alone, distilled = arms
+
+def start_distil(task: Task, temperature: float, lam: float) -> Watch:
+    """Have the student alone and the distilled student trained."""
+
+    def read(values: dict[str, Any], arrays: Arrays) -> DistilRun:
         return DistilRun(
             task,
             temperature,
             lam,
-            teacher.val_accuracy,
-            teacher.test_accuracy,
-            alone.history[0, 0],
-            distilled.history[0, 0],
-            alone.accuracy[0, 0],
-            distilled.accuracy[0, 0],
+            values["val_examples"],
+            values["teacher_val"],
+            values["teacher_test"],
+            arrays["alone"],
+            arrays["distilled"],
+            arrays.get("alone_test"),
+            arrays.get("distilled_test"),
         )
 
-    return Job(work)
+    return trainer.order(distil_order(task, temperature, lam), read, _arrays(task))
 
 
-def start_surface(task: Task, temperatures: Sequence[float], lams: Sequence[float]) -> Job:
-    """Train a surface seed after seed; ``interim`` holds the seeds that are done."""
+# ---- Scenarios side by side ----------------------------------------------------------------------------------
 
-    def work(job: Job) -> GridResult:
-        teacher = resources.teacher(
-            task.dataset, job.report("Training the teacher (only the first time)", 0, 0.1), job.stop
-        )
-        for seed in range(task.seeds):
-            low, step = 0.1 + 0.9 * seed / task.seeds, 0.9 / task.seeds
-            part = train_grid(
-                resources.dataset(task.dataset),
-                task.get_scenario(),
-                task.student,
-                temperatures=sorted(temperatures),
-                lams=sorted({0.0, *lams}),
-                seeds=[seed],
-                epochs=task.epochs,
-                penalty_weight=task.penalty_weight,
-                norm=task.norm,
-                teacher=teacher,
-                progress=job.report(f"Seed {seed + 1} of {task.seeds}", low, low + step),
-                stop=job.stop,
-            )
-            if part.partial:
-                break
-            part = replace(part, weights={})  # thousands of students are not kept; nothing here asks for them again
-            job.interim = part if job.interim is None else job.interim.joined(part)
-        if job.interim is None:
-            raise Stopped
-        return job.interim
+TINY = "tiny"  # the row that shows where distillation fails: a small student, all labels, few epochs
 
-    return Job(work)
+
+@dataclass(frozen=True)
+class SideBySide:
+    """The same settings in every scenario: accuracy after the last epoch, each (rows, seeds)."""
+
+    rows: dict[str, Task]
+    temperature: float
+    lam: float
+    val_examples: int
+    teacher_val: float
+    teacher_test: float
+    alone_val: np.ndarray
+    distilled_val: np.ndarray
+    alone_test: np.ndarray
+    distilled_test: np.ndarray
+
+    def differences(self) -> dict[str, metrics.Interval]:
+        """Give the paired difference on validation for each row."""
+        return {
+            label: metrics.confidence_interval(distilled - alone, examples=self.val_examples)
+            for label, distilled, alone in zip(self.rows, self.distilled_val, self.alone_val, strict=True)
+        }
+
+
+def side_by_side_rows(task: Task) -> dict[str, Task]:
+    """Put the task into every scenario, each with its usual parameter, and add the case that is known to fail."""
+    dataset = resources.dataset(task.dataset)
+    rows = {}
+    for name, parameter in resources.usual_parameters(dataset).items():
+        chosen = task.parameter if name == task.scenario else parameter
+        rows[name] = replace(task, scenario=name, parameter=chosen)
+    rows[TINY] = replace(task, scenario="all-labels", parameter=(), student="mlp-16", epochs=min(task.epochs, 40))
+    return rows
+
+
+def start_side_by_side(task: Task, temperature: float, lam: float) -> Watch:
+    """Have both students trained in every scenario."""
+    rows = side_by_side_rows(task)
+    order = {
+        "kind": "scenarios",
+        "temperature": temperature,
+        "lam": lam,
+        "rows": {label: asdict(row) for label, row in rows.items()},
+        **_with_data(task),
+    }
+
+    def read(values: dict[str, Any], arrays: Arrays) -> SideBySide:
+        done = {label: rows[label] for label in values["rows"]}
+        plain: dict[str, Any] = {name: value for name, value in values.items() if name != "rows"}
+        return SideBySide(done, temperature, lam, **plain | arrays)
+
+    return trainer.order(order, read, _arrays(task))
+
+
+# ---- Surface -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Surface:
+    """The scores of a surface so far, and its teacher's."""
+
+    task: Task
+    scores: GridScores
+    teacher_val: float
+    teacher_test: float
+
+
+def surface_order(task: Task, temperatures: Sequence[float], lams: Sequence[float]) -> Message:
+    """Write the order for a surface; λ = 0, the student alone, is always in it."""
+    return {
+        "kind": "surface",
+        "temperatures": sorted(float(value) for value in temperatures),
+        "lams": sorted({0.0, *lams}),
+        **_with_data(task),
+    }
+
+
+def start_surface(task: Task, temperatures: Sequence[float], lams: Sequence[float]) -> Watch:
+    """Have a surface trained seed after seed; ``interim`` holds the seeds that are done."""
+
+    def read(values: dict[str, Any], arrays: Arrays) -> Surface:
+        scores: dict[str, Any] = dict(arrays)
+        for name, value in values["scores"].items():
+            scores[name] = tuple(value) if isinstance(value, list) else value
+        return Surface(task, GridScores(**scores), values["teacher_val"], values["teacher_test"])
+
+    return trainer.order(surface_order(task, temperatures, lams), read, _arrays(task))
+
+
+def _with_data(task: Task) -> dict[str, Any]:
+    own = resources.own(task.dataset)
+    return {"task": asdict(task)} | ({} if own is None else {"own": own.order})
+
+
+def _arrays(task: Task) -> Arrays:
+    own = resources.own(task.dataset)
+    return {} if own is None else {"content": np.frombuffer(own.content, np.uint8)}

@@ -1,88 +1,119 @@
-"""What can be taken along: tables as CSV, figures as PNG."""
+"""What can be taken along of *Distil* and *Surface*: tables as CSV, and figures drawn for print."""
 
-import io
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
-from app_support.experiments import DistilRun, Task
-from toolkit.grid import GridResult
+from app_support.experiments import DistilRun, SideBySide, Surface
+from app_support.tasks import Task
+from app_support.words import language
+from toolkit import metrics
 
-
-def offer(label: str, file_name: str, make: Callable[[], str | bytes], help_text: str) -> None:
-    """Offer a file, which is made once it is asked for."""
-    kind = "text/csv" if file_name.endswith(".csv") else "image/png"
-    st.download_button(
-        label, make, file_name, kind, icon=":material/download:", on_click="ignore", help=help_text, key=file_name
-    )
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def curves_png(curves: dict[str, np.ndarray], teacher: float, title: str) -> bytes:
+def curves_figure(curves: Mapping[str, np.ndarray], teacher: float, title: str) -> "Figure":
     """Draw accuracy curves for print."""
     from toolkit import plots
 
-    buffer = io.BytesIO()
-    plots.accuracy_curves(curves, teacher=teacher, title=title).savefig(buffer, format="png")
-    return buffer.getvalue()
+    return plots.accuracy_curves(curves, teacher=teacher, title=title, language=language())
 
 
-def surface_png(result: GridResult, chosen: tuple[int, int]) -> bytes:
+def differences_figure(intervals: Mapping[str, metrics.Interval]) -> "Figure":
+    """Draw differences from the student alone for print."""
+    from toolkit import plots
+
+    return plots.differences(intervals, language=language())
+
+
+def surface_figure(surface: Surface, chosen: tuple[int, int]) -> "Figure":
     """Draw a surface for print."""
     from toolkit import plots
 
-    buffer = io.BytesIO()
-    plots.surface(result, chosen=chosen).savefig(buffer, format="png")
-    return buffer.getvalue()
+    return plots.surface(surface.scores, chosen=chosen, language=language())
 
 
 def _settings(task: Task) -> dict[str, object]:
-    return asdict(task) | {"parameter": "; ".join(f"{name} = {value:g}" for name, value in task.parameter)}
+    parameter = "; ".join(f"{name} = {value:g}" for name, value in task.parameter)
+    return asdict(task) | {"parameter": parameter}
 
 
-def results_csv(runs: dict[int, DistilRun]) -> str:
-    """One row per run, arm and seed: validation accuracy after the last epoch, and test accuracy."""
+def results_csv(runs: Mapping[int, DistilRun]) -> str:
+    """One row per run, arm and seed: validation accuracy after the last epoch, and test accuracy of a finished run."""
     rows = [
         {
             "run": number,
             **_settings(run.task),
+            "epochs_done": run.epochs_done,
             "temperature": run.temperature,
             "lam": run.lam,
             "arm": arm,
             "seed": seed,
-            "val_accuracy": history[seed, -1],
-            "test_accuracy": test[seed],
+            "val_accuracy": history[place, -1],
+            "test_accuracy": None if test is None else test[place],
         }
         for number, run in runs.items()
         for (arm, history), test in zip(run.curves.items(), (run.alone_test, run.distilled_test), strict=True)
-        for seed in range(len(test))
+        for place, seed in enumerate(run.task.seed_numbers)
     ]
     return pd.DataFrame(rows).to_csv(index=False)
 
 
-def history_csv(runs: dict[int, DistilRun]) -> str:
+def history_csv(runs: Mapping[int, DistilRun]) -> str:
     """One row per run, arm, seed and epoch: validation accuracy."""
     rows = [
-        {"run": number, "arm": arm, "seed": seed, "epoch": epoch + 1, "val_accuracy": history[seed, epoch]}
+        {
+            "run": number,
+            "arm": arm,
+            "seed": run.task.seed_numbers[place],
+            "epoch": epoch + 1,
+            "val_accuracy": history[place, epoch],
+        }
         for number, run in runs.items()
         for arm, history in run.curves.items()
-        for seed, epoch in np.ndindex(*history.shape)
+        for place, epoch in np.ndindex(*history.shape)
     ]
     return pd.DataFrame(rows).to_csv(index=False)
 
 
-def surface_csv(result: GridResult, task: Task) -> str:
-    """One row per T, λ and seed: the settings, validation accuracy, and its difference from the student alone."""
-    difference = result.difference()
+def side_by_side_csv(result: SideBySide) -> str:
+    """One row per scenario, arm and seed: validation and test accuracy after the last epoch."""
     rows = [
         {
+            "row": label,
             **_settings(task),
-            "temperature": result.temperatures[t],
-            "lam": result.lams[lam],
-            "seed": result.seeds[seed],
-            "val_accuracy": result.val_accuracy[t, lam, seed],
+            "temperature": result.temperature,
+            "lam": result.lam,
+            "arm": arm,
+            "seed": seed,
+            "val_accuracy": val[row, place],
+            "test_accuracy": test[row, place],
+        }
+        for row, (label, task) in enumerate(result.rows.items())
+        for arm, val, test in (
+            ("student alone", result.alone_val, result.alone_test),
+            ("distilled", result.distilled_val, result.distilled_test),
+        )
+        for place, seed in enumerate(task.seed_numbers)
+    ]
+    return pd.DataFrame(rows).to_csv(index=False)
+
+
+def surface_csv(surface: Surface) -> str:
+    """One row per T, λ and seed: the settings, validation accuracy, and its difference from the student alone."""
+    scores = surface.scores
+    difference = scores.difference()
+    rows = [
+        {
+            **_settings(surface.task),
+            "temperature": scores.temperatures[t],
+            "lam": scores.lams[lam],
+            "seed": scores.seeds[seed],
+            "val_accuracy": scores.val_accuracy[t, lam, seed],
             "difference_from_alone": difference[t, lam, seed],
         }
         for t, lam, seed in np.ndindex(*difference.shape)

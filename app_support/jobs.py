@@ -1,104 +1,294 @@
-"""Work in the background: a ``Job`` runs one function in a thread, with progress and a stop.
+"""Orders to the worker, seen from the server: who wants the same shares one job, and everybody sees where theirs stands.
 
-The page starts a job, keeps it in its session, and looks at it now and then. The function gets the job; it reports
-through ``report`` and ``show``, watches ``stop``, and never calls Streamlit. Whatever it raises becomes a sentence.
+A page gives an order and keeps the ``Watch`` that it gets in its session. A watch is paused and stopped for its visitor
+alone: the job itself pauses, or stops, once nobody is left who wants it to go on; a visitor who has gone counts no more,
+because the session that held the watch is gone with its visitor. Finished jobs are kept for a while, for whoever asks next.
 """
 
 import atexit
-import dis
-import logging
+import contextlib
+import itertools
+import json
+import subprocess
+import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-_log = logging.getLogger(__name__)
-_jobs: "weakref.WeakSet[Job]" = weakref.WeakSet()
+from app_support import pipe
+from app_support.problems import sentence
 
-
-class Stopped(Exception):  # noqa: N818 - no error: somebody wanted it
-    """The work was stopped before it had anything to give."""
-
-
-def sentence(problem: Exception) -> str:
-    """Say in one sentence what went wrong; the log has the traceback of what nobody foresaw."""
-    if _written_for_people(problem):
-        text = str(problem)
-        return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
-    _log.error("unforeseen problem", exc_info=problem)
-    return f"Something unforeseen went wrong ({type(problem).__name__}). The window in which the app runs says more."
-
-
-def _written_for_people(problem: Exception) -> bool:
-    """Whether a ``raise`` of the toolkit wrote the message; what NumPy or Python raise there or deeper is not for people."""
-    last = problem.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    if last is None or not str(last.tb_frame.f_globals.get("__name__")).startswith("toolkit."):
-        return False
-    return dis.opname[last.tb_frame.f_code.co_code[last.tb_lasti]] == "RAISE_VARARGS"
+_ROOT = Path(__file__).parent.parent
+_FINISHED_JOBS_KEPT = 48
+Read = Callable[[dict[str, Any], pipe.Arrays], Any]
 
 
 class Job:
-    """One piece of work in a thread of its own.
+    """One order that the worker has, and what it told of it so far."""
 
-    >>> job = Job(lambda job: 6 * 7)
-    >>> job.wait(10), job.result, job.error
-    (True, 42, '')
-    """
-
-    def __init__(self, work: Callable[["Job"], Any]):
-        self.stop = threading.Event()
-        self.share, self.doing = 0.0, ""
+    def __init__(self, number: int, order: pipe.Message, read: Read, process: "subprocess.Popen[bytes]"):
+        self.number, self.order, self.read, self.process = number, order, read, process
+        self.doing: tuple[str, dict[str, Any]] = ("job.waits", {})
+        self.share = 0.0
         self.interim: Any = None  # what can be shown before the end
+        self.epochs_done = 0
         self.result: Any = None
         self.error = ""
+        self.lost = False  # the worker ended before it
         self.stopped = False
-        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
-        _jobs.add(self)
-        self._thread.start()
-
-    def _run(self, work: Callable[["Job"], Any]) -> None:
-        import torch  # not above: the page that opens first runs no job, and need not wait for it
-
-        torch.set_num_threads(1)  # small products gain nothing from more, and the other sessions keep a processor
-        try:
-            self.result = work(self)
-            self.stopped = self.stop.is_set()
-        except Stopped:
-            self.stopped = True
-        except Exception as problem:
-            self.error = sentence(problem)
+        self.began: float | None = None  # when it had its first turn, by time.monotonic
+        self.ended = threading.Event()
+        self.watches: weakref.WeakSet[Watch] = weakref.WeakSet()
+        self.hold_after: int | None = None  # what the worker was told
 
     @property
     def running(self) -> bool:
-        """Whether the work still goes on."""
-        return self._thread.is_alive()
+        """Whether there is still something to wait for."""
+        return not self.ended.is_set()
 
     @property
-    def words(self) -> str:
-        """Say what is going on; a wish to stop is answered at once, although the work may need a moment to end."""
-        return "Stopping …" if self.stop.is_set() else self.doing or "Starting"
+    def held(self) -> bool:
+        """Whether it is paused where it stands, so that others have their turn."""
+        return self.hold_after is not None and self.epochs_done >= self.hold_after
+
+    def hear(self, message: pipe.Message, arrays: pipe.Arrays) -> None:
+        """Take in what the worker tells."""
+        event = message["event"]
+        self.began = self.began or time.monotonic()
+        self.epochs_done = message["epochs_done"]
+        if event == "doing":
+            key, values = message["doing"]
+            self.share, self.doing = message["share"], (key, values)
+            return
+        try:
+            if arrays:
+                self.interim = self.read(message["values"], arrays)
+        except Exception as problem:
+            message = {"event": "error", "sentence": sentence(problem)}
+            event = "error"
+        if event == "interim":
+            return
+        if event == "result":
+            self.result = self.interim
+        self.error = message.get("sentence", "")
+        self.stopped = self.stopped or event == "stopped" or message.get("stopped", False)
+        self.share = 1.0
+        self.ended.set()
+
+    def lose(self) -> None:
+        """Take note that the worker has ended, and all that it had in its hands is gone."""
+        self.lost = True
+        self.ended.set()
+
+
+class Watch:
+    """A visitor's view of a job, which others may share: paused and stopped for this visitor alone."""
+
+    def __init__(self, job: Job, trainer: "Trainer"):
+        self.job, self._trainer = job, trainer
+        self.hold_after: int | None = None  # epochs: paused there, whatever others let the job do meanwhile
+        self.left = False
+        job.watches.add(self)
+
+    @property
+    def running(self) -> bool:
+        """Whether there is something to wait for: neither ended, nor stopped, nor paused."""
+        return self.job.running and not self.left and not self.paused
+
+    @property
+    def paused(self) -> bool:
+        """Whether this visitor has paused it, before its last epoch."""
+        if self.hold_after is None or self.left:
+            return False
+        return self.job.running or self.hold_after < self.job.epochs_done
+
+    @property
+    def catching_up(self) -> bool:
+        """Whether it is paused at an epoch that is still to come."""
+        return self.hold_after is not None and self.job.running and self.job.epochs_done < self.hold_after
+
+    @property
+    def result(self) -> Any:
+        """What came out; None before the end, while paused, and where it was stopped."""
+        return None if self.paused or self.left else self.job.result
+
+    @property
+    def interim(self) -> Any:
+        """What can be shown already; of a paused run perhaps more than its visitor wants to see."""
+        return self.job.interim
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped."""
+        return self.left or self.job.stopped
+
+    @property
+    def failed(self) -> bool:
+        """Whether something went wrong."""
+        return bool(self.job.error) or self.job.lost
+
+    @property
+    def share(self) -> float:
+        """How much is done, 0 to 1."""
+        return self.job.share
+
+    @property
+    def ahead(self) -> int:
+        """How many jobs have their turn before this one."""
+        return self._trainer.ahead_of(self.job) if self.job.running else 0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long it will take from here at the pace so far; None while nobody can say."""
+        job = self.job
+        if job.began is None or job.share < 0.05 or not job.running:
+            return None
+        return (time.monotonic() - job.began) * (1 - job.share) / job.share
 
     def wait(self, seconds: float) -> bool:
         """Wait at most so long; True if the work has ended."""
-        self._thread.join(seconds)
-        return not self.running
+        self.job.ended.wait(seconds)
+        return not self.job.running
 
-    def report(self, doing: str, low: float = 0.0, high: float = 1.0) -> Callable[[int, int], None]:
-        """Give a progress function for one part of the work, which covers ``low`` to ``high`` of the whole."""
-        self.doing, self.share = doing, low
+    def wait_for_epoch(self, seconds: float) -> None:
+        """Wait at most so long for the epoch at which it is paused."""
+        end = time.monotonic() + seconds
+        while self.catching_up and time.monotonic() < end:
+            time.sleep(0.01)
 
-        def progress(done: int, total: int) -> None:
-            self.share = low + (high - low) * min(done / max(total, 1), 1.0)
+    def pause(self) -> None:
+        """Pause after the epoch that is going on."""
+        self._hold(self.job.epochs_done)
 
-        return progress
+    def step(self) -> None:
+        """Go on for one epoch."""
+        self._hold((self.hold_after or 0) + 1)
+
+    def go_on(self) -> None:
+        """Go on to the end."""
+        self._hold(None)
+
+    def _hold(self, after: int | None) -> None:
+        self.hold_after = after
+        self._trainer.settle(self.job)
+
+    def stop(self) -> None:
+        """Take no further interest in it; the job itself ends where nobody else wants it."""
+        self.left = True
+        self.job.watches.discard(self)
+        self._trainer.settle(self.job)
 
 
-@atexit.register
-def stop_all() -> None:
-    """Stop what still runs, so that a server which is told to end does so at once and without complaint."""
-    for job in list(_jobs):
-        job.stop.set()
-    for job in list(_jobs):
-        job.wait(2)
+class Trainer:
+    """The worker process and its queue, one for all visitors of a server."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._numbers = itertools.count(1)
+        self._jobs: dict[str, Job] = {}  # by what was ordered, in the order in which it came
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the worker unless it runs; its imports take a second or two."""
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                command = [sys.executable, "-m", "app_support.worker"]
+                self._process = subprocess.Popen(
+                    command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+                )
+                threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+            return self._process
+
+    def order(self, order: pipe.Message, read: Read, arrays: pipe.Arrays | None = None) -> Watch:
+        """Have something trained, or share the job of those who wanted the same.
+
+        Parameters
+        ----------
+        read : makes the result of the values and arrays that the worker gives
+        """
+        key = json.dumps(order, sort_keys=True)
+        with self._lock:
+            job = self._jobs.get(key)
+            if job is None or job.error or job.lost or job.stopped:
+                process = self.start()
+                job = self._jobs[key] = Job(next(self._numbers), order, read, process)
+                self._send(process, {"do": "train", "id": job.number, "order": order}, arrays)
+            watch = Watch(job, self)
+            self.settle(job)
+            self._forget_old()
+            return watch
+
+    def known(self, order: pipe.Message) -> bool:
+        """Whether the very same was trained a while ago and is still at hand."""
+        job = self._jobs.get(json.dumps(order, sort_keys=True))
+        return job is not None and job.result is not None and not job.stopped
+
+    def ahead_of(self, job: Job) -> int:
+        """How many jobs have their turn before this one."""
+        with self._lock:
+            return sum(
+                1 for other in self._jobs.values() if other.number < job.number and other.running and not other.held
+            )
+
+    def settle(self, job: Job) -> None:
+        """Tell the worker what the visitors of a job want: to go on, to pause, or nothing any more."""
+        with self._lock:
+            if not job.running or self._process is None:
+                return
+            watches = list(job.watches)
+            if not watches:
+                self._send(self._process, {"do": "stop", "id": job.number})
+                job.stopped = True  # whoever orders the same now gets a job of their own
+                return
+            holds = [watch.hold_after for watch in watches if watch.hold_after is not None]
+            hold_after = max(holds) if len(holds) == len(watches) else None
+            if hold_after != job.hold_after:
+                job.hold_after = hold_after
+                self._send(self._process, {"do": "hold", "id": job.number, "after": hold_after})
+
+    def _send(self, process: subprocess.Popen[bytes], message: pipe.Message, arrays: pipe.Arrays | None = None) -> None:
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended: _listen says so to those who wait
+            pipe.send(process.stdin, message, arrays)
+
+    def _forget_old(self) -> None:
+        finished = [key for key, job in self._jobs.items() if not job.running]
+        for key in finished[:-_FINISHED_JOBS_KEPT]:
+            del self._jobs[key]
+
+    def _listen(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        numbers: dict[int, Job] = {}
+        while (received := pipe.receive(process.stdout)) is not None:
+            message, arrays = received
+            with self._lock:
+                numbers = {job.number: job for job in self._jobs.values()}
+            if (job := numbers.get(message["id"])) is not None:
+                job.hear(message, arrays)
+                self._leave_unwatched()
+        with self._lock:
+            for job in self._jobs.values():
+                if job.running and job.process is process:  # others may be with the next worker already
+                    job.lose()
+
+    def _leave_unwatched(self) -> None:
+        """Stop what nobody waits for any more: a closed page takes its watches along without a word."""
+        with self._lock:
+            for job in list(self._jobs.values()):
+                if job.running and not job.stopped and not job.watches:
+                    self.settle(job)
+
+    def end(self) -> None:
+        """End the worker at once."""
+        with self._lock:
+            process = self._process
+        if process is not None and process.poll() is None:
+            process.terminate()
+            process.wait(5)
+
+
+trainer = Trainer()
+atexit.register(trainer.end)

@@ -25,6 +25,9 @@ function softTargets(logits, temperature) {
   return weights.map((w) => w / sum);
 }
 
+// Words come from the catalogue, with places for what only this picture knows: "{first} with {share}".
+const fill = (template, values) => template.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+
 const entropy = (p) => p.reduce((sum, q) => (q > 0 ? sum - q * Math.log(q) : sum), 0);
 
 function percent(share) {
@@ -34,14 +37,16 @@ function percent(share) {
   return value >= 0.001 ? `${value.toPrecision(1)} %` : "≈ 0 %";
 }
 
+// The wrong classes, the likeliest first. A drawing has no label: what the teacher picks counts as right.
 function darkKnowledge(p, data) {
-  const wrong = p.map((share, c) => ({ share, c })).filter(({ c }) => c !== data.label);
+  const right = data.label ?? data.teacher_logits.indexOf(Math.max(...data.teacher_logits));
+  const wrong = p.map((share, c) => ({ share, c })).filter(({ c }) => c !== right);
   wrong.sort((a, b) => b.share - a.share);
   return { wrong, together: wrong.reduce((sum, { share }) => sum + share, 0) };
 }
 
 // An image (rows of numbers) as dark ink on white, or a signal (numbers) as a line over time.
-function drawExample(parent, x, description) {
+function drawExample(parent, x, description, words) {
   parent.setAttribute("aria-label", description);
   parent.replaceChildren();
   if (Array.isArray(x[0])) {
@@ -59,20 +64,20 @@ function drawExample(parent, x, description) {
   const points = x.map((value, i) => `${(100 * i) / (x.length - 1)},${(100 * (high - value)) / (high - low || 1)}`);
   const pen = { fill: "none", stroke: "currentColor", "stroke-width": 3, "vector-effect": "non-scaling-stroke" };
   make(svg, "polyline", { points: points.join(" "), ...pen });
-  text(parent, "axis", `Time, 1 to ${x.length} →`);
+  text(parent, "axis", fill(words.time, { length: x.length }));
 }
 
 function build(root, data) {
-  drawExample(root.querySelector(".example"), data.x, data.description);
+  drawExample(root.querySelector(".example"), data.x, data.description, data.words);
   const legend = root.querySelector(".legend");
   const rows = root.querySelector(".rows");
   legend.replaceChildren();
   rows.replaceChildren();
   const swatches = [
-    ["teacher", (svg) => make(svg, "rect", { y: "20%", width: "100%", height: "60%", fill: data.colours.teacher })],
+    [data.words.teacher, (svg) => make(svg, "rect", { y: "20%", width: "100%", height: "60%", fill: data.colours.teacher })],
     [data.student_name, (svg) => make(svg, "rect", { y: "5%", width: "100%", height: "90%", fill: "none", stroke: data.colours.student, "stroke-width": 2.5 })],
-    ["hard label", (svg) => make(svg, "line", { x1: "50%", x2: "50%", y1: "0", y2: "100%", stroke: "currentColor", "stroke-width": 5 })],
-    [`uniform, ${percent(1 / data.classes.length)}`, (svg) => make(svg, "line", { x1: "50%", x2: "50%", y1: "0", y2: "100%", stroke: "currentColor", "stroke-dasharray": "3 3", "stroke-width": 1.5 })],
+    ...(data.label === null ? [] : [[data.words.label, (svg) => make(svg, "line", { x1: "50%", x2: "50%", y1: "0", y2: "100%", stroke: "currentColor", "stroke-width": 5 })]]),
+    [fill(data.words.uniform, { share: percent(1 / data.classes.length) }), (svg) => make(svg, "line", { x1: "50%", x2: "50%", y1: "0", y2: "100%", stroke: "currentColor", "stroke-dasharray": "3 3", "stroke-width": 1.5 })],
   ];
   for (const [name, draw] of swatches) {
     const item = text(legend, "item", "");
@@ -108,23 +113,34 @@ function draw(root, data, bars) {
     bar.student.setAttribute("width", `${100 * student[c]}%`);
     bar.share.textContent = percent(teacher[c]);
   });
+  const words = data.words;
   const { wrong, together } = darkKnowledge(teacher, data);
   const atOne = darkKnowledge(softTargets(data.teacher_logits, 1), data).together;
   const [first, second] = wrong;
-  const runnerUp = second ? `, then ${data.classes[second.c]} with ${percent(second.share)}` : "";
   root.querySelector(".value").textContent = `T = ${temperature}`;
-  root.querySelector(".sentence").textContent =
-    `Dark knowledge: the teacher gives the wrong classes ${percent(together)} together` +
-    (temperature === 1 ? "" : ` (at T = 1: ${percent(atOne)})`) +
-    `, most of it to ${data.classes[first.c]} with ${percent(first.share)}${runnerUp}. ` +
-    `Entropy: teacher ${entropy(teacher).toFixed(2)}, student ${entropy(student).toFixed(2)} nats ` +
-    `(uniform: ${Math.log(data.classes.length).toFixed(2)}).`;
+  root.querySelector(".sentence").textContent = fill(words.sentence, {
+    together: percent(together),
+    at_one: temperature === 1 ? "" : fill(words.at_one, { share: percent(atOne) }),
+    first: data.classes[first.c],
+    first_share: percent(first.share),
+    then: second ? fill(words.then, { second: data.classes[second.c], share: percent(second.share) }) : "",
+    teacher_entropy: entropy(teacher).toFixed(2),
+    student_entropy: entropy(student).toFixed(2),
+    most_entropy: Math.log(data.classes.length).toFixed(2),
+  });
   const top = teacher.indexOf(Math.max(...teacher));
   root.querySelector(".rows").setAttribute(
     "aria-label",
-    `Soft targets at temperature ${temperature}: teacher ${data.classes[top]} ${percent(teacher[top])}; ` +
-      `most likely wrong class ${data.classes[first.c]} ${percent(first.share)}; ` +
-      `${data.student_name} gives ${data.classes[top]} ${percent(student[top])}; hard label ${data.classes[data.label]}.`,
+    fill(words.described, {
+      temperature,
+      top: data.classes[top],
+      top_share: percent(teacher[top]),
+      first: data.classes[first.c],
+      first_share: percent(first.share),
+      student: data.student_name,
+      student_share: percent(student[top]),
+      label: data.label === null ? "–" : data.classes[data.label],
+    }),
   );
   input.setAttribute("aria-valuetext", `T = ${temperature}`);
   root.getBoundingClientRect(); // forces the layout, so that the time below includes it
@@ -137,6 +153,11 @@ export default function (component) {
   const root = parentElement.querySelector(".bars");
   const input = root.querySelector("input");
   const bars = build(root, data);
+  root.querySelector(".name").firstChild.textContent = `${data.words.temperature} `;
+  input.setAttribute("aria-label", data.words.slider);
+  input.title = data.words.slider_help;
+  input.disabled = data.locked;
+  root.querySelector(".slider").style.display = data.hidden ? "none" : "";
   input.max = data.temperatures.length - 1;
   if (!root.dragging) input.value = data.temperatures.indexOf(data.temperature);
   input.oninput = () => {

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from app_support import link
 from app_support.look import ALONE, DISTILLED, TEACHER
 from app_support.soft_view import Example
+from app_support.words import say, template
 
 # Below 2 a step changes much, above 10 little.
 TEMPERATURES = (
@@ -15,6 +17,19 @@ TEMPERATURES = (
 )
 FIRST_TEMPERATURE = 4  # where a second class appears
 
+_WORDS = (
+    "teacher",
+    "label",
+    "uniform",
+    "temperature",
+    "slider",
+    "slider_help",
+    "time",
+    "sentence",
+    "at_one",
+    "then",
+    "described",
+)
 _FOLDER = Path(__file__).parent
 _render = st.components.v2.component(
     "live_bars",
@@ -35,7 +50,15 @@ def nearest_temperature(text: str | None) -> float:
     return min(TEMPERATURES, key=lambda stop: abs(math.log(stop / wanted)))
 
 
-def live_bars(example: Example, description: str, *, distilled: bool, temperature: float, key: str) -> float:
+def live_bars(
+    example: Example,
+    description: str,
+    *,
+    distilled: bool,
+    temperature: float,
+    key: str,
+    locked: bool = False,
+) -> float:
     """Draw an example (described for those who cannot see it), and the bars with their slider; returns the temperature at which the slider was last released."""
     result = _render(
         key=key,
@@ -46,13 +69,16 @@ def live_bars(example: Example, description: str, *, distilled: bool, temperatur
             "teacher_logits": example.teacher_logits,
             "student_logits": example.student_logits,
             "label": example.label,
-            "student_name": "student, distilled" if distilled else "student alone",
+            "student_name": say("soft_targets.student_distilled" if distilled else "soft_targets.student_alone"),
             "colours": {"teacher": TEACHER, "student": DISTILLED if distilled else ALONE},
             "temperatures": TEMPERATURES,
             "temperature": temperature,
+            "locked": locked,
+            "hidden": link.is_hidden("T"),
+            "words": {name: template(f"soft_targets.bars_{name}") for name in _WORDS},
         },
         default={"temperature": temperature},
         on_temperature_change=lambda: None,
     )
     released = result.temperature
-    return released if released in TEMPERATURES else temperature
+    return released if released in TEMPERATURES and not locked else temperature

@@ -15,12 +15,3 @@ def percent(share: float) -> str:
     '99.2 %'
     """
     return f"{100 * share:.1f} %"
-
-
-def with_article(name: str) -> str:
-    """Put the article before a class name.
-
-    >>> with_article("8"), with_article("3"), with_article("ankle boot")
-    ('an 8', 'a 3', 'an ankle boot')
-    """
-    return f"{'an' if name[:1].lower() in 'aeiou' or name[:1] == '8' else 'a'} {name}"

@@ -1,17 +1,71 @@
-"""Data sets and teachers in memory, shared by all sessions of one server."""
+"""Data sets and teachers in memory, shared by all sessions of one server; the worker has its own.
+
+A visitor's own data belong to the visitor's session, which alone keeps them: here they are only known while it lasts.
+"""
 
 import functools
 import threading
-from collections import defaultdict
+import weakref
+from collections import defaultdict, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from app_support.jobs import Stopped
-from toolkit import data, training
+from app_support.problems import Stopped
+from toolkit import data, files, training
+
+Parameter = tuple[tuple[str, float], ...]
 
 _teachers: dict[str, training.Teacher] = {}
 # By data set: two visitors who need the same are served once, and keep nobody waiting who needs another.
 _loading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 _training: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """What a visitor uploaded: the file as it came, what was read from it, and the name that orders have for it."""
+
+    content: bytes
+    file_name: str
+    label: str
+    dataset: data.Dataset
+
+    @property
+    def name(self) -> str:
+        """Name it by its content, so that equal files are the same data set."""
+        return f"own-{self.dataset.fingerprint}"
+
+    @property
+    def order(self) -> dict[str, str]:
+        """What the worker must be told to read the file again."""
+        return {"file_name": self.file_name, "label": self.label}
+
+
+_own: "weakref.WeakValueDictionary[str, OwnData]" = weakref.WeakValueDictionary()
+_accepted: deque[OwnData] = deque(maxlen=4)  # the worker's: it has no sessions
+
+
+def accept(content: bytes, file_name: str, label: str) -> OwnData:
+    """Read a visitor's file.
+
+    Raises
+    ------
+    toolkit.files.UnusableFile
+        If it cannot be used; the message says why.
+    """
+    given = OwnData(content, file_name, label, files.read(content, label, file_name=file_name))
+    _own[given.name] = given
+    return given
+
+
+def accept_and_keep(content: bytes, file_name: str, label: str) -> None:
+    """Read a file for the worker, which keeps the last few."""
+    _accepted.append(accept(content, file_name, label))
+
+
+def own(name: str) -> OwnData | None:
+    """Give a visitor's own data by the name of the data set."""
+    return _own.get(name)
 
 
 @functools.lru_cache(maxsize=4)
@@ -21,8 +75,16 @@ def _load(name: str) -> data.Dataset:
 
 def dataset(name: str) -> data.Dataset:
     """Load a data set once."""
+    if (given := _own.get(name)) is not None:
+        return given.dataset
     with _loading[name]:
         return _load(name)
+
+
+def title(name: str) -> str:
+    """Give the name that people know a data set by."""
+    given = _own.get(name)
+    return name if given is None else given.file_name
 
 
 def names(*kinds: str) -> list[str]:
@@ -32,10 +94,24 @@ def names(*kinds: str) -> list[str]:
     ]
 
 
+def usual_parameters(of: data.Dataset) -> dict[str, Parameter]:
+    """Give every scenario that these data allow, with a parameter that fits."""
+    smallest, examples = int(of.y_train.bincount().min()), len(of.y_train)
+    return {
+        "all-labels": (),
+        "few-labels": (("labels_per_class", min(5, smallest)),),
+        "noisy-labels": (("noise", 0.4),),
+        "class-left-out": (("left_out", min(3, of.classes - 1)),),
+        "small-transfer-set": (("examples", min(200, examples)),),
+    }
+
+
 def teacher(
     name: str, progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None
 ) -> training.Teacher:
     """Give the usual teacher of a data set: from memory, from the cache on disk, or trained now.
+
+    The teacher of a visitor's own data is kept in memory alone.
 
     Raises
     ------
@@ -54,7 +130,9 @@ def teacher(
         loaded = dataset(name)
         if stop.is_set():
             raise Stopped
-        trained = training.train_teacher(loaded, progress=progress or (lambda done, total: None), stop=stop)
+        trained = training.train_teacher(
+            loaded, progress=progress or (lambda done, total: None), stop=stop, cache=name not in _own
+        )
         if trained.history.ending == "stop":
             raise Stopped
         if len(_teachers) >= 4:

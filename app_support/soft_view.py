@@ -11,11 +11,17 @@ import sys
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app_support.jobs import Job, Stopped
+from app_support.jobs import Watch, trainer
+from app_support.pipe import Arrays
+from app_support.problems import Stopped
 from toolkit import store
+
+if TYPE_CHECKING:
+    from app_support.orders import Desk
 
 STUDENT, TEMPERATURE, LAM = "mlp-32", 4.0, 0.9
 _PACKAGES = {"digits": "scikit-learn", "mnist1d": "mnist1d"}  # data that a package brings: kept per version of it
@@ -26,7 +32,7 @@ class Example:
     """One test example, with what teacher and student say of it."""
 
     x: np.ndarray  # (channels, height, width) or (channels, length)
-    label: int
+    label: int | None  # None for a drawing
     class_names: list[str]
     teacher_logits: list[float]
     student_logits: list[float]
@@ -46,6 +52,7 @@ class SoftView:
     class_names: np.ndarray
     provenance: np.ndarray
     data_sets: np.ndarray  # those that the page could show when this was made
+    student_weights: np.ndarray  # one after another, for drawings
 
     def example(self, index: int) -> Example:
         """Give one example by its place in the test part."""
@@ -75,8 +82,18 @@ def _kept(key: str) -> SoftView | None:
         return None
 
 
+def epochs_for(examples: int) -> int:
+    """Give the student's epochs: fewer where each of them has many steps."""
+    return 40 if examples < 10_000 else 3
+
+
+_made: dict[tuple[str, bool], SoftView] = {}  # in this server's time, also of data that are not stored
+
+
 def kept(name: str, distilled: bool) -> SoftView | None:
-    """Give the view as an earlier start of the server made it; None if there is none."""
+    """Give the view as this server made it, or an earlier one; None if there is none."""
+    if (view := _made.get((name, distilled))) is not None:
+        return view
     key = _key(name, distilled)
     return None if key is None else _kept(key)
 
@@ -92,35 +109,44 @@ def _key(name: str, distilled: bool) -> str | None:
     return f"soft-view-{name}-{'distilled' if distilled else 'alone'}-{digest.hexdigest()}"
 
 
-def start(name: str, distilled: bool) -> Job:
-    """Make the view in the background: a teacher, from the cache or trained now, and a really trained student."""
+def start(name: str, distilled: bool) -> Watch:
+    """Have the view made: a teacher, from the cache or trained now, and a really trained student."""
 
-    def work(job: Job) -> SoftView:
-        view = _make(name, distilled, job)
-        if (key := _key(name, distilled)) is not None:
-            store.save(key, asdict(view))
-            _kept.cache_clear()
+    def read(values: dict[str, Any], arrays: Arrays) -> SoftView:
+        view = SoftView(**arrays)
+        _made[name, distilled] = view
+        _kept.cache_clear()
         return view
 
-    return Job(work)
+    return trainer.order({"kind": "soft-view", "name": name, "distilled": distilled}, read)
 
 
-def _make(name: str, distilled: bool, job: Job) -> SoftView:
+def make(name: str, distilled: bool, job: "Desk") -> SoftView:
+    """Make the view, in the worker, and store it where that is possible."""
+    view = _make(name, distilled, job)
+    if (key := _key(name, distilled)) is not None:
+        store.save(key, asdict(view))
+    return view
+
+
+def _make(name: str, distilled: bool, job: "Desk") -> SoftView:
+    from torch.nn.utils import parameters_to_vector
+
     from app_support import resources
     from toolkit import training
     from toolkit.losses import soft_targets
 
-    job.report(f"Loading {name}")
+    job.report("job.loading", {"name": name}, 0, 0)
     dataset = resources.dataset(name)
-    teacher = resources.teacher(name, job.report(f"Training the teacher on {name}", 0, 0.8), job.stop)
+    teacher = resources.teacher(name, job.report("job.teacher", {}, 0, 0.8), job.stop)
     student = training.train_student(
         dataset,
         student=STUDENT,
         temperature=TEMPERATURE,
         lam=LAM if distilled else 0.0,
-        recipe=training.Recipe(epochs=40 if len(dataset.x_train) < 10_000 else 3),
+        recipe=training.Recipe(epochs=epochs_for(len(dataset.x_train))),
         teacher=teacher,
-        progress=job.report(f"Training a student, {STUDENT}", 0.8),
+        progress=job.report("job.student", {"student": STUDENT}, 0.8, 1),
         stop=job.stop,
     )
     if student.history.ending == "stop":
@@ -143,6 +169,7 @@ def _make(name: str, distilled: bool, job: Job) -> SoftView:
         np.array(dataset.class_names),
         np.array(dataset.provenance),
         np.array(resources.names("vision", "signal")),
+        parameters_to_vector(student.model.parameters()).detach().numpy(),
     )
 
 
@@ -153,5 +180,7 @@ def import_meanwhile() -> None:
     def work() -> None:
         import app_support.charts
         import app_support.controls  # noqa: F401
+
+        trainer.start()
 
     threading.Thread(target=work, daemon=True).start()

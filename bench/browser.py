@@ -25,6 +25,7 @@ _FLAGS = (
     "--no-sandbox --disable-gpu --disable-dev-shm-usage --disable-background-networking --disable-component-update "
     "--disable-sync --no-first-run"
 )
+AXE = ROOT / ".axe" / "node_modules" / "axe-core" / "axe.min.js"
 _SECONDS_TO_START = 60
 
 
@@ -39,14 +40,17 @@ def what_is_missing() -> str:
 
 
 @contextmanager
-def server(log: IO[str] | None = None) -> Iterator[str]:
-    """Start the app on a free port, and give its address once it answers; in the end it and its children are ended."""
+def server(log: IO[str] | None = None, script: str = "app.py") -> Iterator[str]:
+    """Start the app, or another script, on a free port, and give its address once it answers.
+
+    In the end it and its children are ended.
+    """
     import psutil
 
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
+    command = [sys.executable, "-m", "streamlit", "run", script, "--server.headless=true", f"--server.port={port}"]
     output = subprocess.DEVNULL if log is None else log
     process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
     address = f"http://localhost:{port}"

@@ -1,3 +1,7 @@
+"""Orders to the worker: shared, queued, paused for one visitor alone, and lost by nobody without a word."""
+
+import gc
+import io
 import threading
 import time
 
@@ -5,49 +9,201 @@ import numpy as np
 import pytest
 import torch
 
-from app_support import resources
-from app_support.jobs import Job, Stopped, sentence
+from app_support import pipe, resources
+from app_support.jobs import Trainer
+from app_support.problems import Stopped, sentence
 from toolkit import data, losses, metrics, training
 
+TASK = {
+    "dataset": "digits",
+    "scenario": "small-transfer-set",
+    "parameter": [["examples", 50]],
+    "student": "mlp-8",
+    "penalty_weight": 0.0,
+    "norm": "l2",
+    "epochs": 3,
+    "seeds": 1,
+    "first_seed": 0,
+}
 
-def test_a_job_gives_its_result_and_its_progress():
-    seen = threading.Event()
 
-    def work(job):
-        progress = job.report("Counting", 0.2, 0.6)
-        progress(1, 2)
-        seen.wait(5)
-        return "done"
+def distil(**changes):
+    return {"kind": "distil", "task": TASK | changes, "temperature": 4.0, "lam": 0.9}
 
-    job = Job(work)
-    while job.share < 0.3:
+
+LONG = {"epochs": 100_000, "student": "mlp-16"}
+
+
+def read(values, arrays):
+    return values, arrays
+
+
+@pytest.fixture(scope="module")
+def trainer():
+    started = Trainer()
+    yield started
+    started.end()
+
+
+def until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
         time.sleep(0.01)
-    assert job.running
-    assert (job.doing, round(job.share, 3)) == ("Counting", 0.4)
-    seen.set()
-    assert job.wait(5)
-    assert (job.result, job.error, job.stopped) == ("done", "", False)
+    return False
 
 
-def test_a_stopped_job_ends_without_result_or_error():
-    def work(job):
-        job.stop.wait(10)
-        raise Stopped
+def test_an_order_gives_its_result_and_shows_it_on_the_way(trainer):
+    watch = trainer.order(distil(epochs=4), read)
+    assert watch.running
+    assert watch.wait(60)
+    values, arrays = watch.result
+    assert arrays["distilled"].shape == arrays["alone"].shape == (1, 4)
+    assert 0 < values["teacher_val"] <= 1
+    assert (watch.failed, watch.stopped, watch.running, watch.share) == (False, False, False, 1.0)
 
-    job = Job(work)
-    job.stop.set()
-    assert job.wait(5)
-    assert (job.result, job.error, job.stopped) == (None, "", True)
+
+def test_who_orders_the_same_shares_one_job_and_is_served_at_once_later(trainer):
+    first, second = (trainer.order(distil(epochs=5), read) for _ in range(2))
+    assert first.job is second.job
+    assert first.wait(60)
+    assert trainer.known(distil(epochs=5))
+    assert not trainer.known(distil(epochs=6))
+    third = trainer.order(distil(epochs=5), read)
+    assert third.result is first.result
 
 
-def test_an_error_becomes_its_own_sentence():
-    def work(job):
-        losses.soft_targets(torch.zeros(1, 2), -1)
+def test_a_second_order_waits_its_turn_and_says_how_many_are_before_it(trainer):
+    first = trainer.order(distil(**LONG), read)
+    second = trainer.order(distil(epochs=7), read)
+    third = trainer.order(distil(epochs=8), read)
+    assert until(lambda: first.job.epochs_done > 2)
+    assert (first.ahead, second.ahead, third.ahead) == (0, 1, 2)
+    assert second.seconds_left is None
+    first.stop()
+    assert third.wait(60)
+    assert second.result is not None
+    assert third.ahead == 0
 
-    job = Job(work)
-    assert job.wait(5)
-    assert job.error.startswith("Temperature")
-    assert job.error.endswith(".")
+
+def test_a_paused_job_lets_others_have_their_turn_and_goes_on_where_it_was(trainer):
+    first = trainer.order(distil(first_seed=1, **LONG), read)
+    assert until(lambda: first.job.epochs_done > 2)
+    first.pause()
+    after = first.hold_after
+    assert (first.paused, first.running) == (True, False)
+    other = trainer.order(distil(epochs=9), read)
+    assert other.ahead == 0
+    assert other.wait(60)
+    assert until(lambda: first.interim[1]["alone"].shape[1] >= after)
+    at_rest = first.job.epochs_done
+    first.step()
+    while first.hold_after <= at_rest:  # it had gone on a little before it heard of the pause
+        first.step()
+    assert until(lambda: not first.catching_up)
+    assert until(lambda: first.interim[1]["alone"].shape[1] == first.hold_after)
+    first.go_on()
+    assert until(lambda: first.job.epochs_done > at_rest + 3)
+    first.stop()
+
+
+def test_one_visitor_pauses_and_stops_for_himself_alone(trainer):
+    order = distil(first_seed=2, **LONG)
+    one, other = trainer.order(order, read), trainer.order(order, read)
+    assert until(lambda: one.job.epochs_done > 2)
+    one.pause()
+    before = other.job.epochs_done
+    assert until(lambda: other.job.epochs_done > before + 3)  # the other's goes on
+    one.stop()
+    assert (one.stopped, one.running) == (True, False)
+    before = other.job.epochs_done
+    assert until(lambda: other.job.epochs_done > before + 3)
+    other.stop()
+    assert until(lambda: not other.job.running)  # nobody is left
+    anew = trainer.order(order, read)
+    assert anew.job is not one.job
+    anew.stop()
+
+
+def test_stepping_to_the_last_epoch_ends_the_pause(trainer):
+    watch = trainer.order(distil(epochs=2, first_seed=3), read)
+    watch.step()
+    watch.step()
+    assert until(lambda: not watch.job.running)
+    assert not watch.paused
+    assert watch.result is not None
+
+
+def test_a_pause_keeps_its_place_although_another_visitor_lets_the_job_end(trainer):
+    order = distil(epochs=20, first_seed=5)
+    one, other = trainer.order(order, read), trainer.order(order, read)
+    one.step()
+    assert other.wait(60)
+    assert other.result is not None
+    assert (one.paused, one.result) == (True, None)
+    for _ in range(18):
+        one.step()
+    assert one.paused
+    one.step()
+    assert one.result is other.result
+
+
+def test_a_visitor_who_is_gone_counts_no_more(trainer):
+    gone = trainer.order(distil(first_seed=4, **LONG), read)
+    job = gone.job
+    assert until(lambda: job.epochs_done > 2)
+    del gone
+    gc.collect()
+    assert until(lambda: not job.running)
+
+
+def test_an_error_becomes_its_own_sentence(trainer):
+    watch = trainer.order(distil(parameter=[["examples", 5000]]), read)
+    assert watch.wait(60)
+    assert watch.failed
+    assert watch.job.error.startswith("Examples=5000, but")
+    again = trainer.order(distil(parameter=[["examples", 5000]]), read)
+    assert again.job is not watch.job  # what failed is not kept
+    assert again.wait(60)
+
+
+def test_a_worker_that_ends_is_told_and_the_next_order_starts_another():
+    lonely = Trainer()
+    try:
+        watch = lonely.order(distil(**LONG), read)
+        assert until(lambda: watch.job.epochs_done > 1)
+        lonely.end()
+        assert watch.wait(10)
+        assert watch.job.lost
+        assert watch.failed
+        second = lonely.order(distil(epochs=2), read)
+        assert second.wait(60)
+        assert second.result is not None
+    finally:
+        lonely.end()
+
+
+def test_a_surface_shows_the_seeds_that_are_done(trainer):
+    order = {"kind": "surface", "task": TASK | {"seeds": 3}, "temperatures": [2.0], "lams": [0.0, 1.0]}
+    seen = []
+    watch = trainer.order(order, lambda values, arrays: seen.append(values["scores"]["seeds"]) or values)
+    assert watch.wait(60)
+    assert [0] in seen
+    assert seen[-1] == [0, 1, 2]
+
+
+def test_messages_survive_the_pipe_and_half_of_one_is_none():
+    stream = io.BytesIO()
+    pipe.send(stream, {"id": 1}, {"a": np.arange(3)})
+    pipe.send(stream, {"id": 2})
+    whole = stream.getvalue()
+    stream.seek(0)
+    message, arrays = pipe.receive(stream)
+    assert (message, arrays["a"].tolist()) == ({"id": 1}, [0, 1, 2])
+    assert pipe.receive(stream) == ({"id": 2}, {})
+    assert pipe.receive(stream) is None
+    assert pipe.receive(io.BytesIO(whole[:60])) is None
 
 
 def test_a_slow_data_set_keeps_nobody_waiting_who_needs_another(monkeypatch):
@@ -60,18 +216,25 @@ def test_a_slow_data_set_keeps_nobody_waiting_who_needs_another(monkeypatch):
 
     monkeypatch.setattr(resources, "_load", slow)
     monkeypatch.setitem(resources._teachers, "ready", "its teacher")
-    first, second = (Job(lambda job: resources.teacher("slow", stop=job.stop)) for _ in range(2))
+    stop, outcomes = threading.Event(), []
+
+    def ask(name):
+        try:
+            outcomes.append(resources.teacher(name, stop=stop))
+        except Stopped:
+            outcomes.append("stopped")
+
+    threads = [threading.Thread(target=ask, args=("slow",)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
     assert loading.wait(5)
-    other = Job(lambda job: resources.teacher("ready", stop=job.stop))
-    assert other.wait(2)
-    assert other.result == "its teacher"
-    for job in (first, second):
-        job.stop.set()
-        assert job.words == "Stopping …"
-    assert second.wait(2)  # it only waited its turn
+    assert resources.teacher("ready") == "its teacher"
+    stop.set()
+    assert until(lambda: outcomes == ["stopped"], 5)  # it only waited its turn
     loaded.set()
-    assert first.wait(2)  # nothing is trained after the data have come
-    assert (first.stopped, second.stopped, first.result, first.error) == (True, True, None, "")
+    for thread in threads:
+        thread.join(5)
+    assert outcomes == ["stopped"] * 2  # nothing is trained after the data have come
 
 
 def caught(work):
@@ -86,6 +249,7 @@ def raise_here(problem):
 
 def test_what_the_toolkit_raises_is_shown():
     assert sentence(caught(lambda: data.load("no-such-set"))).startswith("Unknown data set")
+    assert sentence(caught(lambda: losses.soft_targets(torch.zeros(1, 2), -1))).endswith(".")
     diverging = training.Recipe(epochs=1, learning_rate=1e30)
     problem = caught(lambda: training.train_student(data.load("digits"), lam=0, recipe=diverging, progress=print))
     assert isinstance(problem, training.TrainingDiverged)

@@ -1,0 +1,156 @@
+"""The Python code that repeats a run with the toolkit: what the worker did, call by call, so that the numbers are the same."""
+
+from importlib.metadata import version
+
+from app_support import resources, soft_view
+from app_support.experiments import SideBySide, Surface
+from app_support.tasks import Task
+
+_HEAD = '''"""Repeats a run of the app: the same numbers on the same machine; elsewhere the last digits may differ.
+
+Written for distillation-toolkit {toolkit}, torch {torch}. Start it where the toolkit is installed: python {file}
+"""
+
+import torch
+
+from toolkit import data, files, grid, losses, metrics, scenarios, training
+
+torch.set_num_threads(1)
+'''
+
+_DISTIL = """
+together = {{"temperatures": [{temperature!r}], "seeds": {seeds!r}, "epochs": {epochs}, "teacher": teacher}}
+{training}
+difference = distilled.history[0, -1, :, -1] - alone.history[0, 0, :, -1]
+print("alone, validation:    ", alone.history[0, 0, :, -1].tolist())
+print("distilled, validation:", distilled.history[0, -1, :, -1].tolist())
+print("alone, test:          ", alone.accuracy[0, 0].tolist())
+print("distilled, test:      ", distilled.accuracy[0, -1].tolist())
+print("difference:", metrics.in_points(metrics.confidence_interval(difference, examples=len(dataset.y_val))))
+"""
+
+_TOGETHER = "alone = distilled = grid.train_grid(dataset, scenario, {student!r}, lams={lams!r}, **together)"
+
+_APART = """alone = grid.train_grid(dataset, scenario, {student!r}, lams=[0.0], **together)
+distilled = grid.train_grid(
+    dataset, scenario, {student!r}, lams=[{lam!r}], penalty_weight={penalty_weight!r}, norm={norm!r}, **together
+)"""
+
+_SURFACE = """
+surface = None
+for seed in {seeds!r}:
+    part = grid.train_grid(
+        dataset,
+        scenario,
+        {student!r},
+        temperatures={temperatures!r},
+        lams={lams!r},
+        seeds=[seed],
+        epochs={epochs},
+        penalty_weight={penalty_weight!r},
+        norm={norm!r},
+        teacher=teacher,
+    )
+    surface = part if surface is None else surface.joined(part)
+t, lam = surface.best_cell()
+print("validation chose: T =", surface.temperatures[t], "lam =", surface.lams[lam])
+print("validation, mean over seeds:", surface.val_accuracy.mean(-1).tolist())
+"""
+
+
+def distil(task: Task, temperature: float, lam: float) -> str:
+    """Write the script that repeats one comparison."""
+    if task.penalty_weight:
+        trained = _APART.format(student=task.student, lam=lam, penalty_weight=task.penalty_weight, norm=task.norm)
+    else:
+        trained = _TOGETHER.format(student=task.student, lams=sorted({0.0, lam}))
+    body = _DISTIL.format(temperature=temperature, seeds=task.seed_numbers, epochs=task.epochs, training=trained)
+    return _begin(task, "distil.py") + body
+
+
+_SIDE_BY_SIDE = """
+for name, scenario, student, epochs in [
+{rows}]:
+    together = {{"temperatures": [{temperature!r}], "seeds": {seeds!r}, "epochs": epochs, "teacher": teacher}}
+    alone = grid.train_grid(dataset, scenario, student, lams=[0.0], **together)
+    distilled = grid.train_grid(
+        dataset, scenario, student, lams=[{lam!r}], penalty_weight={penalty_weight!r}, norm={norm!r}, **together
+    )
+    difference = distilled.val_accuracy[0, 0] - alone.val_accuracy[0, 0]
+    interval = metrics.confidence_interval(difference, examples=len(dataset.y_val))
+    print(f"{{name}}: {{metrics.in_points(interval)}} ({{metrics.verdict(interval)}})")
+"""
+
+_SOFT_TARGETS = """
+student = training.train_student(
+    dataset,
+    student={student!r},
+    temperature={distilled_at!r},
+    lam={lam!r},
+    recipe=training.Recipe(epochs={epochs}),
+    teacher=teacher,
+)
+x, label = dataset.x_test[{index} : {index} + 1], dataset.y_test[{index}]
+for name, model in {{"teacher": teacher.model, "student": student.model}}.items():
+    print(f"{{name}}:", losses.soft_targets(training.predict(model, x), {temperature!r})[0].tolist())
+print("label:", dataset.class_names[label])
+"""
+
+
+def side_by_side(result: SideBySide) -> str:
+    """Write the script that repeats the comparison in all scenarios."""
+    task = next(iter(result.rows.values()))
+    rows = "".join(
+        f"    ({label!r}, {_scenario(row)}, {row.student!r}, {row.epochs}),\n" for label, row in result.rows.items()
+    )
+    return _begin(task, "scenarios.py", scenario=False) + _SIDE_BY_SIDE.format(
+        rows=rows,
+        temperature=result.temperature,
+        seeds=task.seed_numbers,
+        lam=result.lam,
+        penalty_weight=task.penalty_weight,
+        norm=task.norm,
+    )
+
+
+def soft_targets(name: str, index: int, temperature: float, *, distilled: bool) -> str:
+    """Write the script that repeats the bars of one example."""
+    task = Task(name, "all-labels", (), soft_view.STUDENT, 0.0, "l2", 1, 1)
+    return _begin(task, "soft_targets.py", scenario=False) + _SOFT_TARGETS.format(
+        student=soft_view.STUDENT,
+        distilled_at=soft_view.TEMPERATURE,
+        lam=soft_view.LAM if distilled else 0.0,
+        epochs=soft_view.epochs_for(len(resources.dataset(name).x_train)),
+        index=index,
+        temperature=temperature,
+    )
+
+
+def surface(result: Surface) -> str:
+    """Write the script that repeats a surface."""
+    task, scores = result.task, result.scores
+    return _begin(task, "surface.py") + _SURFACE.format(
+        seeds=list(scores.seeds),
+        student=task.student,
+        temperatures=list(scores.temperatures),
+        lams=list(scores.lams),
+        epochs=task.epochs,
+        penalty_weight=task.penalty_weight,
+        norm=task.norm,
+    )
+
+
+def _scenario(task: Task) -> str:
+    parameters = "".join(f", {name}={value!r}" for name, value in task.parameter)
+    return f"scenarios.get({task.scenario!r}{parameters})"
+
+
+def _begin(task: Task, file: str, *, scenario: bool = True) -> str:
+    own = resources.own(task.dataset)
+    if own is None:
+        load = f"dataset = data.load({task.dataset!r})\nteacher = training.train_teacher(dataset)"
+    else:
+        load = f"dataset = files.read({own.file_name!r}, {own.label!r})  # the file that was uploaded, in this folder\n"
+        load += "teacher = training.train_teacher(dataset)"
+    head = _HEAD.format(toolkit=version("distillation-toolkit"), torch=version("torch"), file=file)
+    return f"{head}\n{load}" + (f"\nscenario = {_scenario(task)}" if scenario else "")

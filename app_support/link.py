@@ -1,0 +1,65 @@
+"""The address of a page is its whole state: what a control shows is written there, and what is there is what it shows first.
+
+Besides the controls a link can hold ``lang`` (en, zh), ``hide``: names of controls, or "question", that are left out and
+keep the value that the link gives them; and ``lesson``, a preset (presets.toml), which turns into its settings on arrival.
+"""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+_GIVEN, _WRITTEN = "link_given", "link_written"  # in the session: what links said, what this run has to say
+_ON_EVERY_PAGE = ("lang", "hide")
+
+
+@cache
+def presets() -> dict[str, dict[str, Any]]:
+    """Read the presets: lesson → the page that goes with it, and its settings."""
+    return tomllib.loads((Path(__file__).parent / "presets.toml").read_text(encoding="utf-8"))
+
+
+def arrive() -> str | None:
+    """Take over what the address says; gives the page that the preset of a lesson asks for, where there is one."""
+    given = st.session_state.setdefault(_GIVEN, {})
+    st.session_state[_WRITTEN] = {}
+    said = {name: value for name, value in st.query_params.items() if len(value) < 2000}
+    page = None
+    if (lesson := said.pop("lesson", None)) is not None:
+        del st.query_params["lesson"]
+    if lesson in presets():
+        settings = dict(presets()[lesson])
+        page = settings.pop("page")
+        said = {name: str(value) for name, value in settings.items()} | said
+        for name in settings:  # a preset counts more than what was set before
+            st.session_state.pop(name, None)
+    given.update(said)
+    for name in _ON_EVERY_PAGE:
+        if given.get(name):
+            write(name, given[name])
+    return page
+
+
+def given(name: str) -> str:
+    """Give what a link, or this visitor on an earlier page, said of a control; empty where nothing was said."""
+    return str(st.session_state.get(_GIVEN, {}).get(name, ""))
+
+
+def write(name: str, value: str) -> None:
+    """Have the address say this, and later pages know it."""
+    st.session_state.setdefault(_GIVEN, {})[name] = value
+    st.session_state.setdefault(_WRITTEN, {})[name] = value
+
+
+def settle() -> None:
+    """Bring the address up to date, in one go; called when a run of the page, or of a part of it, ends."""
+    written = st.session_state.get(_WRITTEN, {})
+    if any(st.query_params.get(name) != value for name, value in written.items()):
+        st.query_params.update(written)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether the link hides a control (by its name in the address) or the questions ("question")."""
+    return name in given("hide").split(",")

@@ -1,0 +1,103 @@
+"""The loss of one example, live: sliders λ, λ_f and T, the terms, and the gradient that reaches the student."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app_support import link
+from app_support.live_bars import TEMPERATURES
+from app_support.look import ALONE, DISTILLED, TEACHER
+from app_support.words import say, template
+
+STOPS: dict[str, tuple[float, ...]] = {
+    "lam": tuple(round(0.05 * step, 2) for step in range(21)),
+    "lam_f": (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
+    "T": TEMPERATURES,
+}
+FIRST = {"lam": 0.5, "lam_f": 0.01, "T": 4.0}
+_WORDS = (
+    *STOPS,
+    *(f"{name}_help" for name in STOPS),
+    *(f"part_{name}" for name in ("hard", "soft", "complexity", "total", "printed")),
+    *("repaired_bars", "printed", "repaired", "on_logits", "on_weights", "sentence", "described", "described_weights"),
+)
+_FOLDER = Path(__file__).parent
+_render = st.components.v2.component(
+    "loss_lab",
+    html=(_FOLDER / "loss_lab.html").read_text(encoding="utf-8"),
+    css=(_FOLDER / "loss_lab.css").read_text(encoding="utf-8"),
+    js=(_FOLDER / "loss_lab.js").read_text(encoding="utf-8"),
+)
+
+
+@dataclass(frozen=True)
+class LossExample:
+    """Logits of student and teacher for one example, its label, and three of the student's weights."""
+
+    student: tuple[float, ...]
+    teacher: tuple[float, ...]
+    label: int
+    classes: tuple[str, ...] = ("0", "1", "2", "3", "4")
+    weights: tuple[float, ...] = (0.5, -1.5, 0.1)
+
+
+EXAMPLES = {
+    "learns": LossExample(student=(0.5, 0.2, -0.3, 0.1, 0.0), teacher=(6.0, 3.0, -1.0, 0.5, -2.0), label=0),
+    "disagrees": LossExample(student=(1.0, 3.0, 0.0, -1.0, 0.5), teacher=(1.5, 0.5, 5.0, 3.5, -1.0), label=2),
+    "teacher_wrong": LossExample(student=(0.0, 2.0, 0.5, 0.0, -0.5), teacher=(0.5, 2.5, 4.0, -1.0, 0.0), label=1),
+    "agrees": LossExample(student=(4.0, 1.0, 0.0, -1.0, 0.0), teacher=(4.0, 1.0, 0.0, -1.0, 0.0), label=0),
+}
+
+
+def nearest(name: str, text: str) -> float:
+    """Give the slider's stop nearest to what a link says; the first value where it says nothing of use.
+
+    >>> nearest("lam", "0.52"), nearest("lam", "nan"), nearest("T", "")
+    (0.5, 0.5, 4.0)
+    """
+    try:
+        wanted = float(text)
+    except ValueError:
+        return FIRST[name]
+    if not math.isfinite(wanted) or not STOPS[name][0] <= wanted <= STOPS[name][-1]:
+        return FIRST[name]
+    return min(STOPS[name], key=lambda stop: abs(stop - wanted))
+
+
+def loss_lab(example: LossExample, *, locked: bool) -> dict[str, float]:
+    """Draw the sliders, the terms and the gradients; returns the values at which the sliders were last released."""
+    at = {name: nearest(name, link.given(name)) for name in STOPS}
+    result = _render(
+        key="loss_lab_locked" if locked else "loss_lab",
+        data={
+            "example": {
+                "student": example.student,
+                "teacher": example.teacher,
+                "label": example.label,
+                "classes": [
+                    say("formulas.true_class", name=name) if place == example.label else name
+                    for place, name in enumerate(example.classes)
+                ],
+                "weights": example.weights,
+            },
+            "stops": STOPS,
+            "at": at,
+            "hidden": [name for name in STOPS if link.is_hidden(name)],
+            "locked": locked,
+            "reach": 2.5,
+            "weights_reach": 2.0,
+            "colours": {"hard": ALONE, "soft": TEACHER, "sum": DISTILLED},
+            "words": {name: template(f"formulas.{name}") for name in _WORDS},
+        },
+        default={"at": at},
+        on_at_change=lambda: None,
+    )
+    released: Any = result.at
+    if not locked and isinstance(released, dict) and set(released) == set(STOPS):
+        at = {name: nearest(name, str(released[name])) for name in STOPS}
+    for name, value in at.items():
+        link.write(name, f"{value:g}")
+    return at

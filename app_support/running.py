@@ -1,0 +1,68 @@
+"""What pages show of work in the background: progress, place in the queue, time left; and errors as sentences."""
+
+import contextlib
+from collections.abc import Iterator
+
+import streamlit as st
+
+from app_support import link
+from app_support.jobs import Watch
+from app_support.problems import sentence
+from app_support.words import language, say
+
+
+@contextlib.contextmanager
+def errors_as_sentences() -> Iterator[None]:
+    """Show whatever goes wrong inside as a sentence on the page, never as a traceback; then settle the address."""
+    try:
+        yield
+    except Exception as problem:
+        show_error(sentence(problem))
+    finally:
+        link.settle()
+
+
+def show_error(words: str) -> None:
+    """Show an error; the toolkit's own sentences are English, which a Chinese page says."""
+    st.error(words if language() == "en" else say("job.in_english", words=words), icon=":material/error:")
+
+
+def show_failure(watch: Watch) -> None:
+    """Say what went wrong with a job."""
+    show_error(say("job.worker_ended") if watch.job.lost else watch.job.error)
+
+
+def progress(watch: Watch) -> None:
+    """Show how far a job is, how many have their turn before it, and how long it will take."""
+    if watch.ahead:
+        st.progress(0.0, text=say("job.queue", ahead=watch.ahead))
+        return
+    key, values = watch.job.doing
+    words = say(key, **values)
+    if (left := watch.seconds_left) is not None:
+        words = say("job.left", doing=words, seconds=max(1, round(left)))
+    st.progress(watch.share, text=words)
+
+
+def stop_button(watch: Watch, key: str, what_stays: str) -> None:
+    """Show the button that stops a job."""
+    st.button(
+        say("job.stop"),
+        icon=":material/stop:",
+        key=key,
+        on_click=watch.stop,
+        disabled=watch.stopped,
+        help=say("job.stop_help", what_stays=what_stays),
+    )
+
+
+def follow(watch: Watch) -> None:
+    """Show a running job's progress, and run the page again when it has ended."""
+
+    @st.fragment(run_every=0.3)
+    def look() -> None:
+        if not watch.running:
+            st.rerun()
+        progress(watch)
+
+    look()

@@ -1,0 +1,130 @@
+"""Scenarios side by side, a part of the page *Distil*: the same settings in every scenario, and where they fail."""
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from app_support import charts, code, controls, downloads, exports
+from app_support.experiments import (
+    SideBySide,
+    in_words,
+    outcome,
+    points,
+    seeds_in_words,
+    side_by_side_rows,
+    start_side_by_side,
+)
+from app_support.jobs import Watch
+from app_support.look import percent
+from app_support.running import errors_as_sentences, progress, show_failure, stop_button
+from app_support.tasks import Task
+from app_support.words import say
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
+LOOK_EVERY = 0.3  # seconds
+
+
+def draw(
+    task: Task, temperature: float, lam: float, heading: "DeltaGenerator", picture: "DeltaGenerator", *, locked: bool
+) -> None:
+    """Draw the button in the heading, and in the picture's place what came out."""
+    wanted = (task, temperature, lam)
+
+    def begin() -> None:
+        st.session_state["scenarios_job"], st.session_state["scenarios_task"] = start_side_by_side(*wanted), wanted
+
+    job: Watch | None = st.session_state.get("scenarios_job")
+    busy = job is not None and job.running
+    with heading, st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            say("distil.train"),
+            icon=":material/play_arrow:",
+            disabled=busy or locked,
+            key="train",
+            on_click=begin,
+            help=say("distil.train_help"),
+        )
+        if job is not None and busy:
+            stop_button(job, "stop", say("distil.all_stop_keeps"))
+        st.caption(
+            say(
+                "distil.all_words",
+                count=len(side_by_side_rows(task)),
+                temperature=f"{temperature:g}",
+                lam=f"{lam:g}",
+                student=task.student,
+                epochs=task.epochs,
+                seeds=seeds_in_words(task),
+            )
+        )
+    with picture, errors_as_sentences():
+        if job is None:
+            st.info(say("distil.all_not_begun"), icon=":material/info:")
+        else:
+            result = job.interim
+            if job.failed:
+                show_failure(job)
+            elif st.session_state["scenarios_task"] != wanted:
+                shown = in_words(st.session_state["scenarios_task"][0])
+                st.caption(say("distil.shown", words=shown, now="" if busy else say("distil.now_press")))
+            if busy:
+                grow_rows(job, 0 if result is None else len(result.rows))
+            if result is not None:
+                show_side_by_side(result)
+
+
+@st.fragment(run_every=LOOK_EVERY)
+@errors_as_sentences()
+def grow_rows(watch: Watch, rows_shown: int) -> None:
+    """Show progress; once a row is new or the job has ended, run the page again."""
+    if not watch.running or (watch.interim is not None and len(watch.interim.rows) > rows_shown):
+        st.rerun()
+    progress(watch)
+
+
+def show_side_by_side(result: SideBySide) -> None:
+    """Draw the differences in all scenarios, and the test accuracy of the one that is chosen."""
+    names = {label: say(f"scenario.{label}") for label in result.rows}
+    differences = {names[label]: interval for label, interval in result.differences().items()}
+    verdicts = [outcome(interval) for interval in differences.values()]
+    finding = say(
+        "distil.all_finding",
+        count=len(verdicts),
+        better=verdicts.count("above"),
+        worse=verdicts.count("below"),
+        same=verdicts.count("same"),
+        seeds=seeds_in_words(next(iter(result.rows.values()))),
+    )
+    each = "; ".join(
+        say("distil.all_row", scenario=name, points=points(interval)) for name, interval in differences.items()
+    )
+    st.vega_lite_chart(charts.differences(differences), alt=f"{finding} {each}")
+    st.subheader(finding, anchor=False)
+    label = st.selectbox(
+        say("distil.look_scenario"),
+        list(result.rows),
+        format_func=names.__getitem__,
+        key="look_scenario",
+        help=say("distil.look_scenario_help"),
+    )
+    place = list(result.rows).index(label)
+    st.markdown(
+        f"{controls.sentence(result.rows[label])} {result.rows[label].student}. "
+        + say(
+            "distil.on_test",
+            alone=percent(result.alone_test[place].mean()),
+            distilled=percent(result.distilled_test[place].mean()),
+            teacher=percent(result.teacher_test),
+        )
+    )
+    with st.container(horizontal=True):
+        downloads.offer(
+            say("distil.results_csv"),
+            "scenarios.csv",
+            lambda: exports.side_by_side_csv(result),
+            say("distil.all_csv_help"),
+        )
+        downloads.offer_figure("scenarios", lambda: exports.differences_figure(differences))
+        downloads.offer_code("scenarios", lambda: code.side_by_side(result))

@@ -1,0 +1,92 @@
+"""One control at a time: what it shows first comes from the address, what it shows is written there, and it can be hidden.
+
+Nothing of the toolkit is imported here: the page that opens first uses these controls.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import streamlit as st
+
+from app_support import link
+
+
+def choice(
+    draw: Callable[..., Any],
+    name: str,
+    label: str,
+    options: Sequence[Any],
+    default: Any,
+    help_text: str,
+    words: Callable[[Any], str] = str,
+    **look: Any,
+) -> Any:
+    """Ask for one of some options by a widget of Streamlit: a selectbox, segmented control or select slider."""
+    by_text = {as_text(option): option for option in options}
+    chosen = st.session_state.get(name)
+    if chosen not in options:  # nothing yet, or what another control no longer allows
+        st.session_state[name] = chosen = by_text.get(link.given(name), default)
+    if not link.is_hidden(name):
+        shown = {option: words(option) for option in options}
+        chosen = draw(label, options, key=name, format_func=shown.__getitem__, help=help_text, **look)
+    chosen = default if chosen is None else chosen
+    link.write(name, as_text(chosen))
+    return chosen
+
+
+def several(name: str, label: str, options: Sequence[float], default: Sequence[float], help_text: str) -> list[float]:
+    """Ask for some of the options."""
+    by_text = {as_text(option): option for option in options}
+    if name not in st.session_state:
+        said = [by_text[text] for text in link.given(name).split(",") if text in by_text]
+        st.session_state[name] = said or list(default)
+    chosen = st.session_state[name]
+    if not link.is_hidden(name):
+        chosen = st.pills(label, options, selection_mode="multi", key=name, format_func=as_text, help=help_text)
+    link.write(name, ",".join(as_text(value) for value in chosen))
+    return list(chosen)
+
+
+def number(
+    draw: Callable[..., Any],
+    name: str,
+    label: str,
+    low: float,
+    high: float,
+    default: float,
+    step: float,
+    help_text: str,
+    *,
+    address: str = "",
+    **look: Any,
+) -> Any:
+    """Ask for a number within a range by a slider or a number input; a remembered one is moved into the range.
+
+    ``address`` is its name in the address where that differs from the widget's.
+    """
+    address = address or name
+    kind = type(low)
+    before = st.session_state.get(name)
+    value = _number(link.given(address), default, low, high) if before is None else before
+    chosen = kind(min(max(value, low), high))
+    if chosen != before:  # what a widget has need not be set again: that would hold it against the finger
+        st.session_state[name] = chosen
+    if not link.is_hidden(address):
+        chosen = draw(label, low, high, step=step, key=name, help=help_text, **look)
+    link.write(address, as_text(chosen))
+    return chosen
+
+
+def _number(text: str, default: float, low: float, high: float) -> float:
+    """Read a number of a link; what is none, or lies outside the range, counts as not said."""
+    try:
+        value = float(text)
+    except ValueError:
+        return default
+    return value if math.isfinite(value) and low <= value <= high else default
+
+
+def as_text(value: Any) -> str:
+    """Write a value as the address has it."""
+    return f"{value:.10g}" if isinstance(value, int | float) else str(value)

@@ -1,0 +1,151 @@
+"""``python -m app_support.worker``: the process that trains, so that the server stays quick.
+
+Orders come in on standard input, and what became of them goes out on standard output (``pipe.py``). Orders are worked off
+in turn, an epoch at a time; one that is paused lets the next have its turn until it goes on.
+
+    → {"do": "train", "id": 7, "order": {"kind": "distil", …}}      → {"do": "stop", "id": 7}
+    → {"do": "hold", "id": 7, "after": 12}     pause after so many epochs; null goes on
+    ← {"id": 7, "event": "doing", "doing": ["job.students", {…}], "share": 0.4}
+    ← {"id": 7, "event": "interim" or "result", "values": {…}} with arrays
+    ← {"id": 7, "event": "error", "sentence": "…"}      ← {"id": 7, "event": "stopped"}
+"""
+
+import contextlib
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import IO
+
+import torch
+
+from app_support import orders, pipe
+from app_support.problems import Stopped, sentence
+
+_LOOK_EVERY = 0.05  # seconds between two interim results: nobody sees more, and each takes time from the training
+
+
+class Job:
+    """One order: its steps, and what it reports."""
+
+    def __init__(self, number: int, order: pipe.Message, arrays: pipe.Arrays, out: IO[bytes]):
+        self.number, self.out = number, out
+        self.stop = threading.Event()
+        self.hold_after: int | None = None  # epochs
+        self.epochs_done = 0
+        self._next_look = 0.0
+        self._untold: tuple[dict[str, object], pipe.Arrays] | None = None
+        self.steps: Iterator[None] = orders.steps(order, arrays, self)
+
+    @property
+    def held(self) -> bool:
+        """Whether it is paused where it stands."""
+        return self.hold_after is not None and self.epochs_done >= self.hold_after and not self.stop.is_set()
+
+    def tell(self, event: str, arrays: pipe.Arrays | None = None, **content: object) -> None:
+        """Send the server what happened."""
+        message = {"id": self.number, "event": event, "epochs_done": self.epochs_done, "stopped": self.stop.is_set()}
+        pipe.send(self.out, message | content, arrays)
+
+    def report(self, key: str, values: dict[str, object], low: float, high: float) -> "orders.Progress":
+        """Say what begins; gives a progress function for it, which covers ``low`` to ``high`` of the whole."""
+        self.tell("doing", doing=[key, values], share=low)
+        last = time.monotonic()
+
+        def progress(done: int, total: int) -> None:
+            nonlocal last
+            if time.monotonic() - last > _LOOK_EVERY:
+                last = time.monotonic()
+                share = low + (high - low) * min(done / max(total, 1), 1.0)
+                self.tell("doing", doing=[key, values], share=share)
+
+        return progress
+
+    def look(self, values: dict[str, object], arrays: pipe.Arrays) -> None:
+        """Show what there is after an epoch; not oftener than eyes can follow, unless somebody goes step by step."""
+        self._untold = (values, arrays)
+        if time.monotonic() >= self._next_look or self.hold_after is not None:
+            self._next_look = time.monotonic() + _LOOK_EVERY
+            self._tell_untold()
+
+    def hold(self, after: int | None) -> None:
+        """Pause after so many epochs, or go on; whoever pauses is shown where it stands."""
+        self.hold_after = after
+        self._tell_untold()
+
+    def _tell_untold(self) -> None:
+        if self._untold is not None:
+            values, arrays = self._untold
+            self._untold = None
+            self.tell("interim", arrays, values=values)
+
+    def advance(self) -> bool:
+        """Take one step; False once there is no more to do."""
+        try:
+            next(self.steps)
+            return True
+        except StopIteration:
+            return False
+        except Stopped:
+            self.tell("stopped")
+        except Exception as problem:
+            self.tell("error", sentence=sentence(problem))
+        return False
+
+
+class Worker:
+    """The queue of orders, and the loop that works it off."""
+
+    def __init__(self, commands: IO[bytes], out: IO[bytes]):
+        self.commands, self.out = commands, out
+        self.jobs: dict[int, Job] = {}  # in the order in which they have their turn
+        self.inbox: queue.Queue[tuple[pipe.Message, pipe.Arrays] | None] = queue.Queue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        while (received := pipe.receive(self.commands)) is not None:
+            if received[0]["do"] == "stop" and (job := self.jobs.get(received[0]["id"])):
+                job.stop.set()  # at once: it is looked at after every batch
+            self.inbox.put(received)
+        for job in list(self.jobs.values()):
+            job.stop.set()
+        self.inbox.put(None)
+
+    def run(self) -> None:
+        """Work until the server has ended."""
+        while True:
+            job = next((job for job in list(self.jobs.values()) if not job.held), None)
+            while job is None or not self.inbox.empty():
+                received = self.inbox.get()
+                if received is None:
+                    return
+                self._take(*received)
+                job = next((job for job in list(self.jobs.values()) if not job.held), None)
+            if not job.advance():
+                del self.jobs[job.number]
+
+    def _take(self, command: pipe.Message, arrays: pipe.Arrays) -> None:
+        number = command["id"]
+        if command["do"] == "train":
+            self.jobs[number] = Job(number, command["order"], arrays, self.out)
+        elif (job := self.jobs.get(number)) is not None:
+            if command["do"] == "stop":
+                job.stop.set()
+            elif command["do"] == "hold":
+                job.hold(command["after"])
+
+
+def main() -> None:
+    """Listen and work; what libraries print must not come between the answers."""
+    torch.set_num_threads(1)  # small products gain nothing from more, and the sessions keep a processor
+    with contextlib.suppress(AttributeError, OSError):
+        os.nice(5)
+    answers = sys.stdout.buffer
+    with contextlib.redirect_stdout(sys.stderr):
+        Worker(sys.stdin.buffer, answers).run()
+
+
+if __name__ == "__main__":
+    main()
