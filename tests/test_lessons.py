@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import tomllib
 
 import nbformat
 import pytest
@@ -137,3 +138,10 @@ def test_no_measured_number_of_ours_is_typed_into_the_text(built):
     for cell in built.cells:
         if cell.cell_type == "markdown":
             assert set(re.findall(r"[\d.]+ %", cell.source)) <= allowed, cell.id
+
+
+def test_it_opens_the_app_with_its_own_preset(lesson):
+    source = build.source_path(lesson).read_text("utf-8")
+    presets = tomllib.loads((build.ROOT / "app_support" / "presets.toml").read_text("utf-8"))
+    assert re.findall(r"http://localhost:8501/\?lesson=([a-z0-9-]+)", source) == [lesson]
+    assert lesson in presets

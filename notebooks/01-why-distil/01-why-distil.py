@@ -17,6 +17,8 @@
 #
 # **You need**: basic PyTorch (tensors, `nn.Module`, what training does). **Time**: about 40 minutes.
 #
+# **In the app** (while it runs on this machine): [the page and the settings of this lesson](http://localhost:8501/?lesson=01-why-distil).
+#
 # **How to work**: run the cells from top to bottom (Shift + Enter). Now and then a cell asks for something of yours: a
 # *prediction* in words, or the body of a function in place of `raise NotImplementedError`. Cells between them are
 # experiments: guess first, then run them, then change them as you like.

@@ -16,6 +16,8 @@
 #
 # **You need**: tensors in PyTorch, and what a classifier's softmax does. **Time**: about 45 minutes.
 #
+# **In the app** (while it runs on this machine): [the page and the settings of this lesson](http://localhost:8501/?lesson=02-soft-targets).
+#
 # You write two functions. Under each, a check says at once what is wrong, and `checks.hint("entropy")`, in a cell of
 # your own, gives one hint at a time.
 

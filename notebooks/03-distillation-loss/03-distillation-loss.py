@@ -16,6 +16,8 @@
 #
 # **You need**: lesson 02 (temperature, soft targets), cross entropy, what a gradient is. **Time**: about 60 minutes.
 #
+# **In the app** (while it runs on this machine): [the page and the settings of this lesson](http://localhost:8501/?lesson=03-distillation-loss).
+#
 # Under each function that you write, a check says what is wrong. `checks.hint("soft_loss")` gives one hint at a time.
 
 # %% nbgrader={"grade": false, "grade_id": "set-up", "locked": true, "schema_version": 3, "solution": false, "task": false}

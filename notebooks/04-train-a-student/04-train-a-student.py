@@ -16,6 +16,8 @@
 #
 # **You need**: lessons 02 and 03, and how an optimizer is used in PyTorch. **Time**: about 60 minutes.
 #
+# **In the app** (while it runs on this machine): [the page and the settings of this lesson](http://localhost:8501/?lesson=04-train-a-student).
+#
 # Under each function that you write, a check says what is wrong. `checks.hint("train_step")` gives one hint at a time.
 
 # %% nbgrader={"grade": false, "grade_id": "set-up", "locked": true, "schema_version": 3, "solution": false, "task": false}

@@ -16,6 +16,8 @@
 #
 # **You need**: lessons 02 to 04; mean and standard deviation. **Time**: about 60 minutes.
 #
+# **In the app** (while it runs on this machine): [the page and the settings of this lesson](http://localhost:8501/?lesson=05-temperature-and-lambda).
+#
 # Under each function that you write, a check says what is wrong. `checks.hint("choose_settings")` gives one hint at a time.
 
 # %% nbgrader={"grade": false, "grade_id": "set-up", "locked": true, "schema_version": 3, "solution": false, "task": false}

@@ -16,6 +16,8 @@
 #
 # **You need**: lessons 02, 03 and 04. **Time**: about 75 minutes.
 #
+# **In the app** (while it runs on this machine): [the page and the settings of this lesson](http://localhost:8501/?lesson=06-read-the-article).
+#
 # Under each function that you write, a check says what is wrong. `checks.hint("weight_penalty")` gives one hint at a
 # time.
 

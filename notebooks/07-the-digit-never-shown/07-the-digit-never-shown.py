@@ -16,6 +16,8 @@
 #
 # **You need**: lessons 02 to 05. **Time**: about 50 minutes.
 #
+# **In the app** (while it runs on this machine): [the page and the settings of this lesson](http://localhost:8501/?lesson=07-the-digit-never-shown).
+#
 # Under each function that you write, a check says what is wrong. `checks.hint("corrected_bias")` gives one hint at a
 # time.
 

@@ -16,6 +16,8 @@
 #
 # **You need**: lessons 02 to 05; the others help. **Time**: about 120 minutes.
 #
+# **In the app** (while it runs on this machine): [the page and the settings of this lesson](http://localhost:8501/?lesson=capstone).
+#
 # A check says whether your recipe is one. `checks.hint("my_recipe")` gives one hint at a time.
 
 # %% nbgrader={"grade": false, "grade_id": "set-up", "locked": true, "schema_version": 3, "solution": false, "task": false}
