@@ -13,7 +13,7 @@ import torch
 from bench.tables import Report
 from toolkit import machine
 
-PARTS = ("speed", "growth", "waits", "scenarios")  # each a module of bench with run(quick) -> Report
+PARTS = ("speed", "growth", "waits", "scenarios", "load")  # each a module of bench with run(quick) -> Report
 RESULTS = Path(__file__).parent / "results"
 READMES = [RESULTS.parent.parent / name for name in ("README.md", "README.zh.md")]
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
