@@ -139,11 +139,17 @@ def show_run():
             "distil", lambda: exports.curves_figure(run.curves | others, run.teacher_val, say("distil.curves_title"))
         )
         downloads.offer_code("distil", lambda: code.distil(run.task, run.temperature, run.lam))
+    show_table()
+
+
+def show_table():
+    """List all runs, the latest first."""
+    numbers = sorted(runs, reverse=True)
     with st.expander(say("distil.all_runs", count=len(runs)), icon=":material/history:", expanded=len(runs) > 1):
-        show_table(numbers)
+        _table(numbers)
 
 
-def show_table(numbers):
+def _table(numbers):
     columns = {name: say(f"distil.column_{name}") for name in ("difference", "alone", "distilled", "settings")}
     st.dataframe(
         pd.DataFrame(
@@ -303,6 +309,8 @@ with picture, errors_as_sentences():
         pass
     elif cleared:
         st.info(say("distil.ready"), icon=":material/info:")
+        if runs and prediction.open:
+            show_table()
     elif not runs and said is None:
         st.info(say("distil.not_begun"), icon=":material/info:")
     elif runs and not prediction.open:

@@ -5,7 +5,7 @@ import streamlit as st
 from app_support import lecture, predict
 from app_support.loss_lab import EXAMPLES, loss_lab
 from app_support.simple_controls import choice
-from app_support.words import catalogue, language, say
+from app_support.words import catalogue, language, plain, say
 
 REPAIRS = {
     "soft": (
@@ -71,7 +71,7 @@ st.header(say("formulas.words"), anchor=False)
 wanted = st.text_input(say("formulas.search"), key="search", help=say("formulas.search_help"))
 terms, questions = matching(entries("term"), wanted), matching(entries("ask"), wanted)
 if not terms and not questions:
-    st.caption(say("formulas.search_nothing", wanted=wanted))
+    st.caption(say("formulas.search_nothing", wanted=plain(wanted)))
 other = "zh" if language() == "en" else "en"
 if terms:
     head = f"| {say('formulas.column_term')} | {say('formulas.column_other')} | {say('formulas.column_text')} |\n|---|---|---|\n"

@@ -145,9 +145,9 @@ with heading:
     lecture.heading(say(f"soft_targets.{title}", sure=sure, seen=article(seen), true=article(true)))
 
 with asking:
-    prediction, to_compare = ask_about(example)
+    prediction, to_compare = ask_about(st.session_state.get("soft_asked", example))
     if prediction.answer is not None:
-        to_compare = st.session_state.setdefault("soft_compared", to_compare)  # of the example that was asked about
+        st.session_state.setdefault("soft_asked", example)  # the answer stays about it when another one is shown
         predict.compare("soft_targets", prediction, *to_compare)
 with picture:
     if prediction.open and "temperature" not in st.session_state and not link.given("T"):
@@ -200,7 +200,7 @@ elif more == "pad":
         choices = [drawn.class_names[int(np.argmax(logits))] for logits in (drawn.teacher_logits, drawn.student_logits)]
         with bars:
             st.markdown(say("soft_targets.pad_said", teacher=choices[0], student=choices[1]))
-            live_bars(
+            st.session_state["pad_temperature"] = live_bars(
                 drawn,
                 say("soft_targets.pad_described", teacher=choices[0], student=choices[1]),
                 distilled=wanted[1],

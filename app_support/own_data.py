@@ -6,7 +6,7 @@ The file lives in the visitor's session alone, is read as numbers and text, and 
 import streamlit as st
 
 from app_support import link, resources
-from app_support.words import language, say
+from app_support.words import language, plain, say
 from toolkit import files
 
 _KEPT = "own_data"  # in the session: name → resources.OwnData that was accepted, the last few
@@ -68,7 +68,7 @@ def _take_upload(kept: dict[str, resources.OwnData]) -> None:
         st.success(
             say(
                 "own.ready",
-                file=given.file_name,
+                file=given.title,
                 examples=f"{examples:,}",
                 inputs=data.input_shape,
                 classes=data.classes,
@@ -79,7 +79,7 @@ def _take_upload(kept: dict[str, resources.OwnData]) -> None:
 def _refuse(problem: "files.UnusableFile") -> None:
     """Say what is wrong with the file, in the visitor's language."""
     words = str(problem) if language() == "en" else say(f"refused.{problem.reason}", **problem.values)
-    st.error(words[:1].upper() + words[1:], icon=":material/error:")
+    st.error(plain(words[:1].upper() + words[1:]), icon=":material/error:")
 
 
 def _likely_label(names: list[str]) -> int:

@@ -4,6 +4,7 @@ A visitor's own data belong to the visitor's session, which alone keeps them: he
 """
 
 import functools
+import re
 import threading
 import weakref
 from collections import defaultdict, deque
@@ -34,6 +35,11 @@ class OwnData:
     def name(self) -> str:
         """Name it by its content, so that equal files are the same data set."""
         return f"own-{self.dataset.fingerprint}"
+
+    @property
+    def title(self) -> str:
+        """What people know it by: the file's name, without what Markdown could take for markup."""
+        return re.sub(r"[^\w .-]", "_", self.file_name)[-60:]
 
     @property
     def order(self) -> dict[str, str]:
@@ -84,7 +90,7 @@ def dataset(name: str) -> data.Dataset:
 def title(name: str) -> str:
     """Give the name that people know a data set by."""
     given = _own.get(name)
-    return name if given is None else given.file_name
+    return name if given is None else given.title
 
 
 def names(*kinds: str) -> list[str]:

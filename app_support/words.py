@@ -7,6 +7,7 @@ reports a key with its values, which the page then says.
 
 import contextlib
 import functools
+import re
 import tomllib
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -54,6 +55,15 @@ def speaking(language: str) -> Iterator[None]:
 def say(key: str, /, **values: object) -> str:
     """Say an entry of the catalogue in this visitor's language, with the values put in."""
     return template(key).format(**values)
+
+
+def plain(text: str) -> str:
+    """Write what a person or a file brings along so that Markdown takes none of it for markup, an image or a link.
+
+    >>> print(plain("![x](http://a.b)"))
+    \\!\\[x\\]\\(http\\:\\/\\/a\\.b\\)
+    """
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
 
 
 def template(key: str) -> str:

@@ -425,6 +425,10 @@ def test_own_data_are_chosen_trained_on_and_named():
     at.button(key="train").click()
     finished(at.run())
     assert_whole(at)
+    at.switch_page("app_pages/surface.py").run()
+    at.switch_page("app_pages/distil.py").run()
+    assert_whole(at)
+    assert "flowers.csv" in at.selectbox(key="task").options  # it is kept while the visit lasts
     assert "flowers.csv" in at.session_state["runs"][max(at.session_state["runs"])].words
 
 

@@ -387,6 +387,11 @@ def bomb():
     ("name", "content", "said"),
     [
         ("a.csv", b"a,b,a\n1,2,3\n", "Two columns are called 'a'"),
+        (
+            "![x](http://192.0.2.1/a.png).csv",
+            b"![x](http://192.0.2.1/a.png),b,species\n1,,x\n",
+            "is empty; fill or drop",
+        ),
         ("a.npz", b"PK\x03\x04 and then nothing", "is no whole archive"),
         ("bomb.npz", bomb(), "would unpack to more than"),
     ],
