@@ -37,7 +37,7 @@ def steps(order: Message, arrays: Arrays, job: Desk) -> Iterator[None]:
     task = order.get("task")
     if arrays:
         resources.accept_and_keep(arrays["content"].tobytes(), **order["own"])
-    return _KINDS[order["kind"]](None if task is None else Task.of(task), order, job)
+    yield from _KINDS[order["kind"]](None if task is None else Task.of(task), order, job)
 
 
 def _distil(task: Task, order: Message, job: Desk) -> Iterator[None]:

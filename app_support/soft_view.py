@@ -17,6 +17,7 @@ import numpy as np
 
 from app_support.jobs import Watch, trainer
 from app_support.pipe import Arrays
+from app_support.priority import step_back
 from app_support.problems import Stopped
 from toolkit import store
 
@@ -178,6 +179,7 @@ def import_meanwhile() -> None:
     """Import what the other pages need while this one is looked at."""
 
     def work() -> None:
+        step_back()
         import app_support.charts
         import app_support.controls  # noqa: F401
 

@@ -11,33 +11,33 @@ in turn, an epoch at a time; one that is paused lets the next have its turn unti
 """
 
 import contextlib
-import os
 import queue
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO
 
-import torch
-
-from app_support import orders, pipe
+from app_support import pipe
+from app_support.priority import step_back
 from app_support.problems import Stopped, sentence
 
+Progress = Callable[[int, int], None]
+Steps = Callable[[pipe.Message, pipe.Arrays, "Job"], Iterator[None]]
 _LOOK_EVERY = 0.05  # seconds between two interim results: nobody sees more, and each takes time from the training
 
 
 class Job:
     """One order: its steps, and what it reports."""
 
-    def __init__(self, number: int, order: pipe.Message, arrays: pipe.Arrays, out: IO[bytes]):
+    def __init__(self, number: int, out: IO[bytes]):
         self.number, self.out = number, out
         self.stop = threading.Event()
         self.hold_after: int | None = None  # epochs
         self.epochs_done = 0
         self._next_look = 0.0
         self._untold: tuple[dict[str, object], pipe.Arrays] | None = None
-        self.steps: Iterator[None] = orders.steps(order, arrays, self)
+        self.steps: Iterator[None] = iter(())
 
     @property
     def held(self) -> bool:
@@ -49,7 +49,7 @@ class Job:
         message = {"id": self.number, "event": event, "epochs_done": self.epochs_done, "stopped": self.stop.is_set()}
         pipe.send(self.out, message | content, arrays)
 
-    def report(self, key: str, values: dict[str, object], low: float, high: float) -> "orders.Progress":
+    def report(self, key: str, values: dict[str, object], low: float, high: float) -> Progress:
         """Say what begins; gives a progress function for it, which covers ``low`` to ``high`` of the whole."""
         self.tell("doing", doing=[key, values], share=low)
         last = time.monotonic()
@@ -98,8 +98,8 @@ class Job:
 class Worker:
     """The queue of orders, and the loop that works it off."""
 
-    def __init__(self, commands: IO[bytes], out: IO[bytes]):
-        self.commands, self.out = commands, out
+    def __init__(self, commands: IO[bytes], out: IO[bytes], steps: Steps):
+        self.commands, self.out, self.steps = commands, out, steps
         self.jobs: dict[int, Job] = {}  # in the order in which they have their turn
         self.inbox: queue.Queue[tuple[pipe.Message, pipe.Arrays] | None] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
@@ -129,7 +129,8 @@ class Worker:
     def _take(self, command: pipe.Message, arrays: pipe.Arrays) -> None:
         number = command["id"]
         if command["do"] == "train":
-            self.jobs[number] = Job(number, command["order"], arrays, self.out)
+            self.jobs[number] = Job(number, self.out)
+            self.jobs[number].steps = self.steps(command["order"], arrays, self.jobs[number])
         elif (job := self.jobs.get(number)) is not None:
             if command["do"] == "stop":
                 job.stop.set()
@@ -139,12 +140,15 @@ class Worker:
 
 def main() -> None:
     """Listen and work; what libraries print must not come between the answers."""
-    torch.set_num_threads(1)  # small products gain nothing from more, and the sessions keep a processor
-    with contextlib.suppress(AttributeError, OSError):
-        os.nice(5)
+    step_back()  # before the imports, which take seconds of a processor that visitors want too
     answers = sys.stdout.buffer
     with contextlib.redirect_stdout(sys.stderr):
-        Worker(sys.stdin.buffer, answers).run()
+        import torch
+
+        from app_support import orders
+
+        torch.set_num_threads(1)  # small products gain nothing from more, and the sessions keep a processor
+        Worker(sys.stdin.buffer, answers, orders.steps).run()
 
 
 if __name__ == "__main__":

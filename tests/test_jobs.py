@@ -271,3 +271,13 @@ def test_what_others_raise_is_not_shown(work):
     hidden = sentence(problem)
     assert str(problem) not in hidden
     assert hidden.startswith(f"Something unforeseen went wrong ({type(problem).__name__})")
+
+
+def test_an_order_that_makes_no_sense_fails_alone(trainer):
+    watch = trainer.order({"kind": "no such kind"}, read)
+    assert watch.wait(60)
+    assert watch.failed
+    assert not watch.job.lost  # the worker is still there
+    other = trainer.order(distil(epochs=2, first_seed=9), read)
+    assert other.wait(60)
+    assert other.result is not None
