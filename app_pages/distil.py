@@ -38,32 +38,35 @@ def take_in(watch):
         del runs[old]
 
 
-def run_or_go_on():
-    watch = st.session_state.get("distil_job")
-    if watch is not None and watch.paused:
+def wish(what):
+    """Take note of a button; it is granted once the controls have been read, which may have changed together with it."""
+    st.session_state["distil_wish"] = what
+
+
+def grant(what, watch):
+    """Do what a button asked for; gives the watch that there is then."""
+    if what == "reset":
+        st.session_state.pop("distil_job", None)
+        st.session_state.pop("distil_said", None)
+        st.session_state["distil_cleared"] = True
+        if watch is not None:
+            watch.stop()
+        return None
+    if watch is None:
+        watch = begin()
+    elif what == "train":
         watch.go_on()
-    else:
-        begin()
+    if what == "step":
+        watch.step()
+    return watch
 
 
 def begin():
+    """Order the run that the controls describe."""
     st.session_state.pop("distil_said", None)
     st.session_state.pop("distil_cleared", None)
-    st.session_state["distil_job"] = start_distil(task, temperature, lam)
-
-
-def step():
-    if st.session_state.get("distil_job") is None:
-        begin()
-    st.session_state["distil_job"].step()
-
-
-def reset():
-    watch = st.session_state.pop("distil_job", None)
-    if watch is not None:
-        watch.stop()
-    st.session_state.pop("distil_said", None)
-    st.session_state["distil_cleared"] = True
+    watch = st.session_state["distil_job"] = start_distil(task, temperature, lam)
+    return watch
 
 
 def draw_curves(run, others, *, only_alone=False):
@@ -145,13 +148,9 @@ def show_run():
 def show_table():
     """List all runs, the latest first."""
     numbers = sorted(runs, reverse=True)
-    with st.expander(say("distil.all_runs", count=len(runs)), icon=":material/history:", expanded=len(runs) > 1):
-        _table(numbers)
-
-
-def _table(numbers):
+    box = st.expander(say("distil.all_runs", count=len(runs)), icon=":material/history:", expanded=len(runs) > 1)
     columns = {name: say(f"distil.column_{name}") for name in ("difference", "alone", "distilled", "settings")}
-    st.dataframe(
+    box.dataframe(
         pd.DataFrame(
             [
                 {
@@ -238,15 +237,17 @@ job = st.session_state.get("distil_job")
 if job is not None and not job.paused and not job.running:
     take_in(job)
     job = None
+if (wished := st.session_state.pop("distil_wish", None)) is not None:
+    job = grant(wished, job)
 cleared = "distil_cleared" in st.session_state
 nothing_yet = job is None and not runs and not cleared and "distil_said" not in st.session_state
 if nothing_yet and (task.is_quick(2, AT_ONCE) or trainer.known(distil_order(task, temperature, lam))):
-    begin()
+    job = begin()
     st.session_state["distil_asked"] = (task, temperature, lam)
-    job = st.session_state["distil_job"]
-    if job.wait(0.6):
-        take_in(job)
-        job = None
+    job.wait(0.6)
+if job is not None and not job.paused and not job.running:  # at once: it was quick, or known
+    take_in(job)
+    job = None
 busy = job is not None and job.running
 paused = job is not None and job.paused
 if paused:
@@ -259,7 +260,8 @@ with heading, st.container(horizontal=True, vertical_alignment="center"):
         icon=":material/play_arrow:",
         disabled=busy or locked,
         key="train",
-        on_click=run_or_go_on,
+        on_click=wish,
+        args=("train",),
         help=say("distil.train_help"),
     )
     st.button(
@@ -275,7 +277,8 @@ with heading, st.container(horizontal=True, vertical_alignment="center"):
         icon=":material/skip_next:",
         disabled=busy or locked,
         key="step",
-        on_click=step,
+        on_click=wish,
+        args=("step",),
         help=say("distil.step_help"),
     )
     if busy or paused:
@@ -285,7 +288,8 @@ with heading, st.container(horizontal=True, vertical_alignment="center"):
         icon=":material/restart_alt:",
         disabled=locked or (cleared and job is None),
         key="reset",
-        on_click=reset,
+        on_click=wish,
+        args=("reset",),
         help=say("distil.reset_help"),
     )
     st.caption(in_words(task))

@@ -31,10 +31,8 @@ def draw(
 ) -> None:
     """Draw the button in the heading, and in the picture's place what came out."""
     wanted = (task, temperature, lam)
-
-    def begin() -> None:
+    if st.session_state.get("train"):  # asked before it is drawn: the page need not run twice
         st.session_state["scenarios_job"], st.session_state["scenarios_task"] = start_side_by_side(*wanted), wanted
-
     job: Watch | None = st.session_state.get("scenarios_job")
     busy = job is not None and job.running
     with heading, st.container(horizontal=True, vertical_alignment="center"):
@@ -43,7 +41,6 @@ def draw(
             icon=":material/play_arrow:",
             disabled=busy or locked,
             key="train",
-            on_click=begin,
             help=say("distil.train_help"),
         )
         if job is not None and busy:

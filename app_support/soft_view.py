@@ -8,7 +8,6 @@ import functools
 import hashlib
 import importlib.metadata
 import sys
-import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ import numpy as np
 
 from app_support.jobs import Watch, trainer
 from app_support.pipe import Arrays
-from app_support.priority import step_back
+from app_support.priority import in_the_background
 from app_support.problems import Stopped
 from toolkit import store
 
@@ -179,10 +178,8 @@ def import_meanwhile() -> None:
     """Import what the other pages need while this one is looked at."""
 
     def work() -> None:
-        step_back()
         import app_support.charts
         import app_support.controls  # noqa: F401
 
-        trainer.start()
-
-    threading.Thread(target=work, daemon=True).start()
+    trainer.start()  # not in there: a process inherits the priority of the thread that starts it
+    in_the_background(work)

@@ -11,6 +11,8 @@ in turn, an epoch at a time; one that is paused lets the next have its turn unti
 """
 
 import contextlib
+import importlib
+import os
 import queue
 import sys
 import threading
@@ -19,7 +21,7 @@ from collections.abc import Callable, Iterator
 from typing import IO
 
 from app_support import pipe
-from app_support.priority import step_back
+from app_support.priority import in_the_background
 from app_support.problems import Stopped, sentence
 
 Progress = Callable[[int, int], None]
@@ -140,14 +142,18 @@ class Worker:
 
 def main() -> None:
     """Listen and work; what libraries print must not come between the answers."""
-    step_back()  # before the imports, which take seconds of a processor that visitors want too
     answers = sys.stdout.buffer
     with contextlib.redirect_stdout(sys.stderr):
+        # The imports take seconds of a processor that visitors want too. The training itself must not step back as far:
+        # where another program is busy, it would hardly get on.
+        in_the_background(lambda: importlib.import_module("app_support.orders")).join()
         import torch
 
         from app_support import orders
 
         torch.set_num_threads(1)  # small products gain nothing from more, and the sessions keep a processor
+        with contextlib.suppress(AttributeError, OSError):
+            os.nice(2)
         Worker(sys.stdin.buffer, answers, orders.steps).run()
 
 

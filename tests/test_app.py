@@ -439,3 +439,11 @@ def test_a_bad_upload_is_said_and_the_page_stays(lang):
     assert not at.exception
     assert {"en": "two columns are called", "zh": "有两列都叫"}[lang] in at.error[0].value.lower()
     assert at.button(key="train")
+
+
+def test_a_control_that_changes_together_with_the_button_counts():
+    at = open_page("distil", epochs="3", seeds="2")
+    at.slider(key="lam").set_value(0.5)
+    at.button(key="train").click()
+    finished(at.run())
+    assert at.session_state["runs"][max(at.session_state["runs"])].lam == 0.5
