@@ -6,7 +6,7 @@ bytes. What comes out is plain too: values, and arrays. ``experiments.py`` makes
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -71,7 +71,9 @@ def _surface(task: Task, order: Message, job: Desk) -> Iterator[None]:
             yield
         if part.epochs_done < part.epochs:
             raise Stopped
-        seen = part.result()
+        seen = replace(
+            part.result(), weights={}
+        )  # thousands of students are not kept; nothing here asks for them again
         whole = seen if whole is None else whole.joined(seen)
         job.tell("interim", _scores(whole), values=_scores_values(whole, teacher))
     assert whole is not None  # there is at least one seed
