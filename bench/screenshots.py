@@ -89,6 +89,7 @@ def main(names: list[str]) -> int:
                         page.get_by_test_id("stStatusWidget").wait_for(state="detached")
                         shot.act(page)
                         page.mouse.move(0, 0)  # no tooltip
+                        page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')")
                         page.wait_for_timeout(800)  # charts are drawn a moment after they are there
                         target = FOLDER / f"{name}-{language}-{theme}{size}.png"
                         page.screenshot(path=target)
