@@ -159,14 +159,19 @@ export default function (component) {
   input.disabled = data.locked;
   root.querySelector(".slider").style.display = data.hidden ? "none" : "";
   input.max = data.temperatures.length - 1;
-  if (!root.dragging) input.value = data.temperatures.indexOf(data.temperature);
+  // What Python says is older than what the finger does, and than a release that Python has not answered yet.
+  if (root.released === data.temperature) root.released = undefined;
+  if (!root.dragging && root.released === undefined) input.value = data.temperatures.indexOf(data.temperature);
   input.oninput = () => {
     root.dragging = true;
     draw(root, data, bars);
   };
   input.onchange = () => {
     root.dragging = false;
-    setStateValue("temperature", data.temperatures[Number(input.value)]);
+    root.released = data.temperatures[Number(input.value)];
+    setStateValue("temperature", root.released);
   };
+  // A drag that ends where it began is no change.
+  input.onpointerup = input.onpointercancel = input.onblur = input.onkeyup = () => (root.dragging = false);
   draw(root, data, bars);
 }

@@ -60,7 +60,10 @@ def live_bars(
     locked: bool = False,
 ) -> float:
     """Draw an example (described for those who cannot see it), and the bars with their slider; returns the temperature at which the slider was last released."""
-    result = _render(
+    released = (st.session_state.get(key) or {}).get("temperature")  # newer than what the page knows
+    if released in TEMPERATURES and not locked:
+        temperature = released
+    _render(
         key=key,
         data={
             "x": example.x[0].tolist(),
@@ -80,5 +83,4 @@ def live_bars(
         default={"temperature": temperature},
         on_temperature_change=lambda: None,
     )
-    released = result.temperature
-    return released if released in TEMPERATURES and not locked else temperature
+    return temperature

@@ -69,11 +69,15 @@ function signedBar(svg, values, reach, colours) {
 
 const signed = (value) => (Math.abs(value) < 5e-4 ? "0" : `${value > 0 ? "+" : "−"}${Math.abs(value).toFixed(3)}`);
 
-function build(root, data) {
+// The sliders stay as long as nothing but their values changes: a new one would lose the keyboard's focus.
+function buildSliders(root, data) {
   const words = data.words;
+  const look = JSON.stringify([NAMES.map((name) => [words[name], words[`${name}_help`]]), data.stops, data.hidden, data.locked]);
+  if (root.look === look) return;
+  root.look = look;
+  root.inputs = {};
   const sliders = root.querySelector(".sliders");
   sliders.replaceChildren();
-  const inputs = {};
   for (const name of NAMES) {
     if (data.hidden.includes(name)) continue;
     const label = document.createElement("label");
@@ -86,8 +90,12 @@ function build(root, data) {
     input.setAttribute("aria-label", words[name]);
     label.append(title, input);
     sliders.append(label);
-    inputs[name] = { input, value };
+    root.inputs[name] = { input, value };
   }
+}
+
+function buildRows(root, data) {
+  const words = data.words;
   const rows = (selector, caption, names, first, bars) => {
     const place = root.querySelector(selector);
     place.replaceChildren();
@@ -109,14 +117,14 @@ function build(root, data) {
     text(terms, className, words[`part_${name}`]);
     return [name, text(terms, `number ${className}`, "")];
   });
-  return { inputs, classes, weights, lines };
+  return { classes, weights, lines };
 }
 
 function draw(root, data, parts, at) {
   const began = performance.now();
   const numbers = compute(data.example, at);
   const colours = data.colours;
-  for (const [name, { input, value }] of Object.entries(parts.inputs)) {
+  for (const [name, { input, value }] of Object.entries(root.inputs)) {
     value.textContent = `= ${at[name]}`;
     input.setAttribute("aria-valuetext", `${data.words[name]} = ${at[name]}`);
   }
@@ -145,24 +153,31 @@ function draw(root, data, parts, at) {
   root.dataset.numbers = JSON.stringify({ ...at, ...numbers });
 }
 
+const same = (a, b) => NAMES.every((name) => a[name] === b[name]);
+
 export default function (component) {
   const { data, parentElement, setStateValue } = component;
   const root = parentElement.querySelector(".lab");
-  if (root.dragging) return; // what Python says now is older than what the finger does
-  const parts = build(root, data);
-  const at = { ...data.at };
-  for (const [name, { input }] of Object.entries(parts.inputs)) {
-    const nearest = data.stops[name].reduce((a, b) => (Math.abs(b - at[name]) < Math.abs(a - at[name]) ? b : a));
-    input.value = data.stops[name].indexOf(nearest);
+  buildSliders(root, data);
+  const parts = buildRows(root, data);
+  // What Python says is older than what the finger does, and than a release that Python has not answered yet.
+  if (root.released && same(root.released, data.at)) root.released = undefined;
+  if (!root.dragging && !root.released) root.at = { ...data.at };
+  for (const [name, { input }] of Object.entries(root.inputs)) {
+    const stops = data.stops[name];
+    if (!root.dragging) input.value = stops.indexOf(root.at[name]);
     input.oninput = () => {
       root.dragging = true;
-      at[name] = data.stops[name][Number(input.value)];
-      draw(root, data, parts, at);
+      root.at[name] = stops[Number(input.value)];
+      draw(root, data, parts, root.at);
     };
     input.onchange = () => {
       root.dragging = false;
-      setStateValue("at", { ...at });
+      root.released = { ...root.at };
+      setStateValue("at", root.released);
     };
+    // A drag that ends where it began is no change.
+    input.onpointerup = input.onpointercancel = input.onblur = input.onkeyup = () => (root.dragging = false);
   }
-  draw(root, data, parts, at);
+  draw(root, data, parts, root.at);
 }
