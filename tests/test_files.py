@@ -1,6 +1,7 @@
 """Whatever a file holds: a sentence that says what is wrong, bounded memory, and nothing of it runs."""
 
 import contextlib
+import csv
 import io
 import os
 import pickle
@@ -43,6 +44,12 @@ def npy(array):
     buffer = io.BytesIO()
     np.save(buffer, array)
     return buffer.getvalue()
+
+
+def words_in_many_columns():
+    """A table of moderate size whose columns, one for each word, would fill memory."""
+    header = ",".join([*(f"c{i}" for i in range(240)), "species"])
+    return table(1000, header, lambda i: ",".join([*(f"w{(i + c) % 20}" for c in range(240)), "xyz"[i % 3]]))
 
 
 LABELS = np.arange(60) % 3
@@ -137,6 +144,9 @@ BAD = {
     "one_class": (table(row=lambda i: f"{i},1,x"), "t.csv"),
     "too_many_classes": (table(600, row=lambda i: f"{i},1,c{i}"), "t.csv"),
     "class_too_small": (table() + b"\n1,1,rare\n", "t.csv"),
+    "long_label": (table(row=lambda i: f"{i},1,{'xyz'[i % 3] * 100}"), "t.csv"),
+    "too_small": (archive(x=np.zeros((60, 5, 1)), species=LABELS), "t.npz"),
+    "too_many_values": (archive(x=np.zeros((60, 33, 32)), species=LABELS), "t.npz"),
     "not_an_archive": (GOOD[: len(GOOD) // 2], "t.npz"),
     "bad_member": (zipped({"y.npy": b"nonsense"}), "t.npz"),
     "too_many_members": (zipped({f"m{i}.npy": b"" for i in range(51)}), "t.npz"),
@@ -176,6 +186,10 @@ def test_what_is_wrong_is_said_in_a_sentence(reason):
         (archive(x=np.zeros((60, 2)), species=LABELS + 0.5), "t.npz", "array_kind"),
         (archive(x=np.zeros((60, 2000)), species=LABELS), "t.npz", "too_many_columns"),
         (archive(x=np.zeros((60, 2)), species=np.zeros(60, int)), "t.npz", "one_class"),
+        (archive(x=np.zeros((60, 1, 1, 1)), species=LABELS), "t.npz", "too_small"),
+        (archive(x=np.zeros((60, 1, 3)), species=LABELS), "t.npz", "too_small"),
+        (table(row=lambda i: f"{i},1," + ("a" if i else "b" * 100_000)), "t.csv", "long_label"),
+        (words_in_many_columns(), "t.csv", "too_many_columns"),
     ],
 )
 def test_more_that_is_wrong(content, file_name, reason):
@@ -208,16 +222,75 @@ def test_a_directory_that_lies_about_sizes_is_not_believed():
     assert caught.value.reason in ("too_much_unpacked", "bad_member")
 
 
+@contextlib.contextmanager
+def memory_at_most(size):
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < size
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize("reason", ["too_much_unpacked", "too_many_columns", "broken_row", "too_many_rows"])
 def test_memory_stays_bounded(reason):
     content, file_name = BAD[reason]
-    tracemalloc.start()
-    try:
-        with pytest.raises(UnusableFile):
-            files.read(content, "species", file_name=file_name)
-        assert tracemalloc.get_traced_memory()[1] < 200_000_000
-    finally:
-        tracemalloc.stop()
+    with memory_at_most(200_000_000), pytest.raises(UnusableFile):
+        files.read(content, "species", file_name=file_name)
+
+
+def test_one_long_label_does_not_make_room_in_every_row():
+    content = table(2000, row=lambda i: f"{i},1," + ("a" if i else "b" * 100_000))
+    with memory_at_most(5_000_000), pytest.raises(UnusableFile):
+        files.read(content, "species", file_name="t.csv")
+
+
+def test_columns_of_words_are_counted_before_they_are_made():
+    content = words_in_many_columns()
+    with memory_at_most(40 * len(content)), pytest.raises(UnusableFile):
+        files.read(content, "species", file_name="t.csv")
+
+
+@pytest.mark.parametrize(("classes", "rows"), [(2, 5), (3, 5), (10, 6), (50, 5)])
+def test_as_few_examples_as_the_limits_say_are_enough(classes, rows):
+    content = table(classes * rows, row=lambda i: f"{i},{i * i % 7},c{i % classes}")
+    dataset = files.read(content, "species", file_name="t.csv")
+    assert min(len(dataset.y_train), len(dataset.y_val), len(dataset.y_test)) >= classes
+    assert set(dataset.y_train.tolist()) == set(range(classes))
+
+
+def test_labels_that_only_look_like_numbers_are_words():
+    content = table(row=lambda i: f"{i},1,{'-' * (i % 3)}{i % 3}")
+    assert files.read(content, "species", file_name="t.csv").class_names == ("--2", "-1", "0")
+
+
+names = st.text(alphabet=string.ascii_letters + string.digits + " -_.é中\"'|*<>$", min_size=1, max_size=80)
+
+
+@st.composite
+def tables(draw):
+    """Whole tables: a header, labels as often as is asked for, columns of numbers and of words."""
+    classes = draw(st.lists(names.map(str.strip).filter(bool), min_size=2, max_size=50, unique=True))
+    labels = [name for name in classes for _ in range(draw(st.integers(5, 8)))]
+    words = draw(st.lists(names.map(str.strip).filter(bool), min_size=1, max_size=25, unique=True))
+    columns = {"species": labels}
+    for number in range(draw(st.integers(1, 5))):
+        source = words if draw(st.booleans()) else ["0", "1", "-2.5", "1e3"]
+        columns[f"c{number}"] = [source[(7 * row + number) % len(source)] for row in range(len(labels))]
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return out.getvalue().encode(), len(classes)
+
+
+@given(tables())
+def test_whole_tables_are_read_or_refused_by_a_sentence(made):
+    content, classes = made
+    with contextlib.suppress(UnusableFile):
+        dataset = files.read(content, "species", file_name="t.csv")
+        assert dataset.classes == classes
+        assert len(set(dataset.class_names)) == classes
 
 
 @given(st.binary(max_size=300), st.sampled_from(["t.csv", "t.npz"]))

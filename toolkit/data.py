@@ -7,6 +7,7 @@ the validation part, and the test part is looked at once, for what was chosen.
 import gzip
 import hashlib
 import importlib.util
+import math
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -123,9 +124,11 @@ def from_arrays(
             f"{name!r} needs at least two classes with at least 5 examples each to be split; "
             f"it has {dict(zip(present.tolist(), sizes.tolist(), strict=True))} for classes {list(names)}"
         )
-    val_examples = round(len(x) * val_share)
+    # A few examples of many classes: a part must have room for each class.
+    val_examples = max(round(len(x) * val_share), len(names))
     if test is None:
-        x, x_test, y, y_test = train_test_split(x, y, test_size=test_share, stratify=y, random_state=0)
+        test_examples = max(math.ceil(len(x) * test_share), len(names))
+        x, x_test, y, y_test = train_test_split(x, y, test_size=test_examples, stratify=y, random_state=0)
     else:
         x_test, y_test = _checked(f"{name} (test part)", *test)
         if x_test.shape[1:] != x.shape[1:]:

@@ -6,8 +6,10 @@ sentence that names the value (``UnusableFile``). Nothing is written to disk.
 
 import csv
 import io
+import re
 import zipfile
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,10 @@ class Limits:
     max_bytes: int = 10_000_000
     max_rows: int = 20_000
     max_columns: int = 1_000
+    max_values: int = 1_024  # of an image or a signal, as 32 × 32
     max_classes: int = 50
     max_words: int = 20  # different words in a column of text
+    max_name: int = 60  # characters in the name of a class
     max_unpacked_bytes: int = 32_000_000  # of an NPZ
     examples_per_class: int = 5
 
@@ -56,6 +60,7 @@ REASONS = {
     "label_missing": "there is no column or array {label!r}; there are {known}",
     "one_class": "column {label!r} holds one class only ({found!r}); there is nothing to tell apart",
     "too_many_classes": "column {label!r} holds {classes:,} different values, at most {most} are classes; is it the right column?",
+    "long_label": "column {label!r} holds a text of {length:,} characters ({found!r} …), names of classes have at most {most}; is it the right column?",
     "class_too_small": "class {found!r} has {examples} examples, at least {least} are needed for training, validation and test",
     "not_an_archive": "the file ends in .npz but is no whole archive; it may be cut short",
     "bad_member": "{member!r} in the archive is not a whole numpy array",
@@ -67,6 +72,8 @@ REASONS = {
     "no_examples": "no other array fits {label!r}: one of shape ({examples}, …) is needed",
     "several_examples": "several arrays fit {label!r}: {found}; leave one of them in the file",
     "shape": "array {member!r} has the shape {shape}; a table is (examples, features), signals (examples, 1, length), images (examples, height, width) or (examples, 1, height, width)",
+    "too_small": "array {member!r} has examples of the shape {shape}; an image needs at least {least} × {least} values and a signal {least}: give them as a table (examples, features)",
+    "too_many_values": "array {member!r} has {values:,} values in each example, at most {most:,} are allowed; make the images or signals smaller",
 }  # fmt: skip
 
 
@@ -138,23 +145,23 @@ def _is_archive(file_name: str) -> bool:
     return ending == ".npz"
 
 
-def _classes(labels: list[str] | np.ndarray, label: str, limits: Limits) -> tuple[list[str], np.ndarray]:
+def _classes(labels: list[Any], label: str, limits: Limits) -> tuple[list[str], np.ndarray]:
     """Number the classes: whole numbers in their order, words in alphabetical order."""
-    names, y, sizes = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
-    if len(names) < 2:
-        raise UnusableFile("one_class", label=label, found=str(names[0])[:40])
-    if len(names) > limits.max_classes:
-        raise UnusableFile("too_many_classes", label=label, classes=len(names), most=limits.max_classes)
-    if sizes.min() < limits.examples_per_class:
-        smallest = str(names[sizes.argmin()])[:40]
-        raise UnusableFile(
-            "class_too_small", found=smallest, examples=int(sizes.min()), least=limits.examples_per_class
-        )
-    words = [str(name)[:40] for name in names]
-    if all(word.lstrip("-").isdecimal() for word in words):  # 10 after 9
-        order = sorted(range(len(words)), key=lambda place: int(words[place]))
-        words, y = [words[place] for place in order], np.argsort(order)[y]
-    return words, y.astype(np.int64)
+    labels, label = [str(value) for value in labels], label[:40]  # no array: it would give each the room of the longest
+    sizes = Counter(labels)
+    if len(sizes) < 2:
+        raise UnusableFile("one_class", label=label, found=labels[0][:40])
+    if len(sizes) > limits.max_classes:
+        raise UnusableFile("too_many_classes", label=label, classes=len(sizes), most=limits.max_classes)
+    longest, smallest = max(sizes, key=len), min(sizes, key=sizes.__getitem__)
+    if len(longest) > limits.max_name:
+        raise UnusableFile("long_label", label=label, length=len(longest), found=longest[:40], most=limits.max_name)
+    if sizes[smallest] < limits.examples_per_class:
+        raise UnusableFile("class_too_small", found=smallest, examples=sizes[smallest], least=limits.examples_per_class)
+    whole = all(re.fullmatch("-?[0-9]{1,18}", name) for name in sizes)
+    names = sorted(sizes, key=lambda name: (int(name) if whole else 0, name))  # 10 after 9
+    number = {name: place for place, name in enumerate(names)}
+    return names, np.array([number[value] for value in labels], dtype=np.int64)
 
 
 # ---- Tables --------------------------------------------------------------------------------------------------
@@ -212,24 +219,23 @@ def _read_table(content: bytes, label: str, limits: Limits) -> tuple[np.ndarray,
         table.append([field.strip() for field in row])
     if not table:
         raise UnusableFile("no_rows")
-    parts, labels = [], []
-    for name, fields in zip(names, zip(*table, strict=True), strict=True):
+    by_column = dict(zip(names, zip(*table, strict=True), strict=True))
+    for name, fields in by_column.items():
         if "" in fields:
             raise UnusableFile("missing_value", row=fields.index("") + 2, column=name[:40])
-        if name == label:
-            labels = list(fields)
-        else:
-            parts.append(_column(name, fields, limits))
-    x = np.concatenate(parts, 1)
-    if x.shape[1] > limits.max_columns:
-        raise UnusableFile("too_many_columns", columns=x.shape[1], most=limits.max_columns)
-    return x, labels, "table"
+    labels = list(by_column.pop(label))
+    words = {name: _words(name, fields, limits) for name, fields in by_column.items()}
+    columns = sum(max(1, len(of_column)) for of_column in words.values())
+    if columns > limits.max_columns:
+        raise UnusableFile("too_many_columns", columns=columns, most=limits.max_columns)
+    parts = [_column(name, fields, words[name]) for name, fields in by_column.items()]
+    return np.concatenate(parts, 1), labels, "table"
 
 
-def _column(name: str, fields: tuple[str, ...], limits: Limits) -> np.ndarray:
-    """Turn a column into numbers, (rows, 1), or into one column for each of its words."""
+def _words(name: str, fields: tuple[str, ...], limits: Limits) -> list[str]:
+    """Name the different words in a column of text; none for a column of numbers."""
     if all(_is_number(field) for field in fields):
-        return _finite(name, np.array([float(field) for field in fields])[:, None])
+        return []
     for row, field in enumerate(fields, 2):
         if _is_number(field.replace(",", ".", 1)) and not _is_number(field):
             raise UnusableFile("decimal_comma", row=row, column=name[:40], found=field[:40])
@@ -237,7 +243,17 @@ def _column(name: str, fields: tuple[str, ...], limits: Limits) -> np.ndarray:
     if len(words) > limits.max_words:
         found = next(field for field in fields if not _is_number(field))
         raise UnusableFile("text_column", column=name[:40], most=limits.max_words, found=found[:40])
-    return np.array([[field == word for word in words] for field in fields], dtype=np.float32)
+    return words
+
+
+def _column(name: str, fields: tuple[str, ...], words: list[str]) -> np.ndarray:
+    """Turn a column into numbers, (rows, 1), or into one column for each of its words."""
+    if not words:
+        return _finite(name, np.array([float(field) for field in fields])[:, None])
+    place = {word: number for number, word in enumerate(words)}
+    column = np.zeros((len(fields), len(words)), np.float32)
+    column[np.arange(len(fields)), [place[field] for field in fields]] = 1
+    return column
 
 
 def _is_number(text: str) -> bool:
@@ -262,6 +278,7 @@ def _finite(name: str, values: np.ndarray) -> np.ndarray:
 # ---- Arrays --------------------------------------------------------------------------------------------------
 
 _MAX_MEMBERS = 50
+_LEAST_SIDE = 4  # the networks with convolutions halve an image or a signal twice
 
 
 def _arrays_of(content: bytes, limits: Limits) -> dict[str, np.ndarray]:
@@ -320,7 +337,7 @@ def _array_of(unpacked: bytes, name: str) -> np.ndarray:
         raise UnusableFile("bad_member", member=name) from None
 
 
-def _read_arrays(content: bytes, label: str, limits: Limits) -> tuple[np.ndarray, np.ndarray, str]:
+def _read_arrays(content: bytes, label: str, limits: Limits) -> tuple[np.ndarray, list[Any], str]:
     arrays = _arrays_of(content, limits)
     if label not in arrays:
         raise UnusableFile("label_missing", label=label[:40], known=", ".join(arrays)[:200])
@@ -343,9 +360,11 @@ def _read_arrays(content: bytes, label: str, limits: Limits) -> tuple[np.ndarray
     x, kind = _shaped(fitting[0], arrays[fitting[0]])
     if x[0].size > limits.max_columns and kind == "table":
         raise UnusableFile("too_many_columns", columns=x[0].size, most=limits.max_columns)
-    if x[0].size > 4096:
-        raise UnusableFile("too_many_columns", columns=x[0].size, most=4096)
-    return x, labels, kind
+    if x[0].size > limits.max_values:
+        raise UnusableFile("too_many_values", member=fitting[0], values=x[0].size, most=limits.max_values)
+    if kind != "table" and min(x.shape[2:]) < _LEAST_SIDE:
+        raise UnusableFile("too_small", member=fitting[0], shape=x.shape[1:], least=_LEAST_SIDE)
+    return x, labels.tolist(), kind
 
 
 def _shaped(name: str, values: np.ndarray) -> tuple[np.ndarray, str]:
