@@ -1,8 +1,9 @@
 """Orders to the worker, seen from the server: who wants the same shares one job, and everybody sees where theirs stands.
 
 A page gives an order and keeps the ``Watch`` that it gets in its session. A watch is paused and stopped for its visitor
-alone: the job itself pauses, or stops, once nobody is left who wants it to go on; a visitor who has gone counts no more,
-because the session that held the watch is gone with its visitor. Finished jobs are kept for a while, for whoever asks next.
+alone: the job itself pauses, or stops, once nobody is left who wants it to go on. A visitor who closed the page counts no
+more after a while: Streamlit keeps such a session for minutes, so it is asked whether a browser is still there. Finished
+jobs are kept for a while, for whoever asks next.
 """
 
 import atexit
@@ -23,6 +24,7 @@ from app_support.problems import sentence
 
 _ROOT = Path(__file__).parent.parent
 _FINISHED_JOBS_KEPT = 48
+_AWAY = 15.0  # seconds without a browser until a visitor counts as gone: a network may fail for less
 Read = Callable[[dict[str, Any], pipe.Arrays], Any]
 
 
@@ -39,7 +41,8 @@ class Job:
         self.error = ""
         self.lost = False  # the worker ended before it
         self.stopped = False
-        self.began: float | None = None  # when it had its first turn, by time.monotonic
+        self.end_of_phase = 1.0  # the share at which what it is doing is done
+        self.pace_from: tuple[float, float] | None = None  # time and share at which the present phase began, or went on
         self.ended = threading.Event()
         self.watches: weakref.WeakSet[Watch] = weakref.WeakSet()
         self.hold_after: int | None = None  # what the worker was told
@@ -57,11 +60,13 @@ class Job:
     def hear(self, message: pipe.Message, arrays: pipe.Arrays) -> None:
         """Take in what the worker tells."""
         event = message["event"]
-        self.began = self.began or time.monotonic()
         self.epochs_done = message["epochs_done"]
         if event == "doing":
             key, values = message["doing"]
-            self.share, self.doing = message["share"], (key, values)
+            self.share, self.end_of_phase = message["share"], message["end"]
+            if key != self.doing[0] or self.pace_from is None:
+                self.pace_from = time.monotonic(), self.share
+            self.doing = key, values
             return
         try:
             if arrays:
@@ -91,7 +96,15 @@ class Watch:
         self.job, self._trainer = job, trainer
         self.hold_after: int | None = None  # epochs: paused there, whatever others let the job do meanwhile
         self.left = False
+        self._session, self._seen = _session(), time.monotonic()
         job.watches.add(self)
+
+    @property
+    def here(self) -> bool:
+        """Whether its visitor has the page open, or had it a moment ago."""
+        if _is_open(self._session):
+            self._seen = time.monotonic()
+        return time.monotonic() - self._seen < _AWAY
 
     @property
     def running(self) -> bool:
@@ -142,11 +155,14 @@ class Watch:
 
     @property
     def seconds_left(self) -> float | None:
-        """How long it will take from here at the pace so far; None while nobody can say."""
+        """How long what it is doing will take from here at the pace so far; None while nobody can say."""
         job = self.job
-        if job.began is None or job.share < 0.05 or not job.running:
+        if job.pace_from is None or not job.running:
             return None
-        return (time.monotonic() - job.began) * (1 - job.share) / job.share
+        began, share = job.pace_from
+        if job.share - share < 0.05 * (job.end_of_phase - share) or job.share <= share:
+            return None
+        return (time.monotonic() - began) * (job.end_of_phase - job.share) / (job.share - share)
 
     def wait(self, seconds: float) -> bool:
         """Wait at most so long; True if the work has ended."""
@@ -178,7 +194,6 @@ class Watch:
     def stop(self) -> None:
         """Take no further interest in it; the job itself ends where nobody else wants it."""
         self.left = True
-        self.job.watches.discard(self)
         self._trainer.settle(self.job)
 
 
@@ -213,6 +228,7 @@ class Trainer:
         with self._lock:
             job = self._jobs.get(key)
             if job is None or job.error or job.lost or job.stopped:
+                self._jobs.pop(key, None)  # the new one goes to the end
                 process = self.start()
                 job = self._jobs[key] = Job(next(self._numbers), order, read, process)
                 self._send(process, {"do": "train", "id": job.number, "order": order}, arrays)
@@ -229,16 +245,15 @@ class Trainer:
     def ahead_of(self, job: Job) -> int:
         """How many jobs have their turn before this one."""
         with self._lock:
-            return sum(
-                1 for other in self._jobs.values() if other.number < job.number and other.running and not other.held
-            )
+            before = [other for other in self._jobs.values() if other.number < job.number and other.running]
+            return sum(not other.held and not other.stopped for other in before)
 
     def settle(self, job: Job) -> None:
         """Tell the worker what the visitors of a job want: to go on, to pause, or nothing any more."""
         with self._lock:
             if not job.running or self._process is None:
                 return
-            watches = list(job.watches)
+            watches = [watch for watch in job.watches if not watch.left and watch.here]
             if not watches:
                 self._send(self._process, {"do": "stop", "id": job.number})
                 job.stopped = True  # whoever orders the same now gets a job of their own
@@ -246,7 +261,7 @@ class Trainer:
             holds = [watch.hold_after for watch in watches if watch.hold_after is not None]
             hold_after = max(holds) if len(holds) == len(watches) else None
             if hold_after != job.hold_after:
-                job.hold_after = hold_after
+                job.hold_after, job.pace_from = hold_after, None
                 self._send(self._process, {"do": "hold", "id": job.number, "after": hold_after})
 
     def _send(self, process: subprocess.Popen[bytes], message: pipe.Message, arrays: pipe.Arrays | None = None) -> None:
@@ -261,24 +276,28 @@ class Trainer:
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
-        numbers: dict[int, Job] = {}
-        while (received := pipe.receive(process.stdout)) is not None:
-            message, arrays = received
+        try:
+            while (received := pipe.receive(process.stdout)) is not None:
+                message, arrays = received
+                with self._lock:
+                    numbers = {job.number: job for job in self._jobs.values()}
+                if (job := numbers.get(message["id"])) is not None:
+                    job.hear(message, arrays)
+                    self._leave_unwatched()
+        finally:  # also where something else than an answer came through the pipe: nothing after it could be believed
+            process.terminate()
             with self._lock:
-                numbers = {job.number: job for job in self._jobs.values()}
-            if (job := numbers.get(message["id"])) is not None:
-                job.hear(message, arrays)
-                self._leave_unwatched()
-        with self._lock:
-            for job in self._jobs.values():
-                if job.running and job.process is process:  # others may be with the next worker already
-                    job.lose()
+                if self._process is process:
+                    self._process = None
+                for job in self._jobs.values():
+                    if job.running and job.process is process:  # others may be with the next worker already
+                        job.lose()
 
     def _leave_unwatched(self) -> None:
         """Stop what nobody waits for any more: a closed page takes its watches along without a word."""
         with self._lock:
             for job in list(self._jobs.values()):
-                if job.running and not job.stopped and not job.watches:
+                if job.running and not job.stopped and not any(watch.here for watch in job.watches if not watch.left):
                     self.settle(job)
 
     def end(self) -> None:
@@ -288,6 +307,21 @@ class Trainer:
         if process is not None and process.poll() is None:
             process.terminate()
             process.wait(5)
+
+
+def _session() -> str:
+    """Give the session of Streamlit in which this is said; empty outside of any."""
+    from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+    context = get_script_run_ctx(suppress_warning=True)
+    return "" if context is None else context.session_id
+
+
+def _is_open(session: str) -> bool:
+    """Whether a browser has this session's page open; a watch outside of any session lasts as long as it is kept."""
+    from streamlit import runtime
+
+    return not session or not runtime.exists() or runtime.get_instance().is_active_session(session)
 
 
 trainer = Trainer()

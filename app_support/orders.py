@@ -4,10 +4,9 @@ An order is plain JSON, so that two visitors who ask for the same can be told fr
 bytes. What comes out is plain too: values, and arrays. ``experiments.py`` makes the orders and reads the results.
 """
 
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,21 +17,11 @@ from app_support.tasks import Task
 from toolkit import scenarios, training
 from toolkit.grid import GridResult, GridTraining
 
-Progress = Callable[[int, int], None]
+if TYPE_CHECKING:
+    from app_support.worker import Job, Progress
 
 
-class Desk(Protocol):
-    """What an order sees of the job that it belongs to."""
-
-    stop: threading.Event
-    epochs_done: int
-
-    def report(self, key: str, values: dict[str, object], low: float, high: float) -> Progress: ...  # noqa: D102
-    def look(self, values: dict[str, object], arrays: Arrays) -> None: ...  # noqa: D102
-    def tell(self, event: str, arrays: Arrays | None = None, **content: object) -> None: ...  # noqa: D102
-
-
-def steps(order: Message, arrays: Arrays, job: Desk) -> Iterator[None]:
+def steps(order: Message, arrays: Arrays, job: "Job") -> Iterator[None]:
     """Work an order off, a step at a time; the last step tells the result."""
     task = order.get("task")
     if arrays:
@@ -40,7 +29,7 @@ def steps(order: Message, arrays: Arrays, job: Desk) -> Iterator[None]:
     yield from _KINDS[order["kind"]](None if task is None else Task.of(task), order, job)
 
 
-def _distil(task: Task, order: Message, job: Desk) -> Iterator[None]:
+def _distil(task: Task, order: Message, job: "Job") -> Iterator[None]:
     """Train the student alone and the distilled one side by side."""
     teacher = _teacher(task, job)
     yield
@@ -57,14 +46,14 @@ def _distil(task: Task, order: Message, job: Desk) -> Iterator[None]:
     job.tell("result", _arms(both) | test, values=_teacher_values(teacher))
 
 
-def _surface(task: Task, order: Message, job: Desk) -> Iterator[None]:
+def _surface(task: Task, order: Message, job: "Job") -> Iterator[None]:
     """Train a surface seed after seed; what is done so far can be looked at."""
     teacher = _teacher(task, job)
     yield
     whole: GridResult | None = None
     for number, seed in enumerate(task.seed_numbers, 1):
         low, step = 0.1 + 0.9 * (number - 1) / task.seeds, 0.9 / task.seeds
-        progress = job.report("job.seed", {"number": number, "count": task.seeds}, low, low + step)
+        progress = job.report("job.seed", {"number": number, "count": task.seeds}, low, low + step, 1.0)
         part = _training(task, teacher, job, order["temperatures"], order["lams"], seeds=[seed])
         while part.train_one_epoch(progress):
             job.epochs_done += 1
@@ -80,7 +69,7 @@ def _surface(task: Task, order: Message, job: Desk) -> Iterator[None]:
     job.tell("result", _scores(whole), values=_scores_values(whole, teacher))
 
 
-def _scenarios(task: Task, order: Message, job: Desk) -> Iterator[None]:
+def _scenarios(task: Task, order: Message, job: "Job") -> Iterator[None]:
     """Train alone and distilled in every scenario, one after another, with the same settings."""
     teacher = _teacher(task, job)
     yield
@@ -88,7 +77,8 @@ def _scenarios(task: Task, order: Message, job: Desk) -> Iterator[None]:
     for number, (label, settings) in enumerate(order["rows"].items(), 1):
         row = Task.of(settings)
         low, step = 0.2 + 0.8 * (number - 1) / len(order["rows"]), 0.8 / len(order["rows"])
-        progress = job.report("job.scenario", {"number": number, "count": len(order["rows"])}, low, low + step)
+        values = {"number": number, "count": len(order["rows"])}
+        progress = job.report("job.scenario", values, low, low + step, 1.0)
         both = [
             _training(row, teacher, job, [order["temperature"]], [0.0], penalty_weight=0.0),
             _training(row, teacher, job, [order["temperature"]], [order["lam"]]),
@@ -105,7 +95,7 @@ def _scenarios(task: Task, order: Message, job: Desk) -> Iterator[None]:
     job.tell("result", _rows(done), values={"rows": list(done), **_teacher_values(teacher)})
 
 
-def _soft_view(task: Task | None, order: Message, job: Desk) -> Iterator[None]:
+def _soft_view(task: Task | None, order: Message, job: "Job") -> Iterator[None]:
     """Make the stored view of the page *Soft targets*."""
     from app_support import soft_view
 
@@ -115,7 +105,7 @@ def _soft_view(task: Task | None, order: Message, job: Desk) -> Iterator[None]:
     yield
 
 
-_KINDS: dict[str, Callable[[Any, Message, Desk], Iterator[None]]] = {
+_KINDS: dict[str, Callable[[Any, Message, "Job"], Iterator[None]]] = {
     "distil": _distil,
     "surface": _surface,
     "scenarios": _scenarios,
@@ -126,14 +116,14 @@ _KINDS: dict[str, Callable[[Any, Message, Desk], Iterator[None]]] = {
 # ---- What they share -----------------------------------------------------------------------------------------
 
 
-def _teacher(task: Task, job: Desk) -> training.Teacher:
+def _teacher(task: Task, job: "Job") -> training.Teacher:
     return resources.teacher(task.dataset, job.report("job.teacher", {}, 0.0, 0.3), job.stop)
 
 
 def _training(
     task: Task,
     teacher: training.Teacher,
-    job: Desk,
+    job: "Job",
     temperatures: list[float],
     lams: list[float],
     *,
@@ -155,7 +145,9 @@ def _training(
     )
 
 
-def _side_by_side(parts: list[GridTraining], job: Desk, progress: Progress, look: Callable[[], None]) -> Iterator[None]:
+def _side_by_side(
+    parts: list[GridTraining], job: "Job", progress: "Progress", look: Callable[[], None]
+) -> Iterator[None]:
     """Take all parts through the same epochs, so that they can be compared wherever it is paused.
 
     Raises

@@ -3,17 +3,9 @@
 import contextlib
 import os
 import threading
-from collections.abc import Callable
 
 
-def in_the_background(work: Callable[[], object]) -> threading.Thread:
-    """Do some work in a thread that steps back for all others (on Linux; elsewhere it is a thread like any other)."""
-
-    def run() -> None:
-        with contextlib.suppress(AttributeError, OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
-        work()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    return thread
+def step_back(by: int = 10) -> None:
+    """Have this thread give way to all others (on Linux; elsewhere it goes on like any other)."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), by)

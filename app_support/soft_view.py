@@ -8,6 +8,8 @@ import functools
 import hashlib
 import importlib.metadata
 import sys
+import threading
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +18,12 @@ import numpy as np
 
 from app_support.jobs import Watch, trainer
 from app_support.pipe import Arrays
-from app_support.priority import in_the_background
+from app_support.priority import step_back
 from app_support.problems import Stopped
 from toolkit import store
 
 if TYPE_CHECKING:
-    from app_support.orders import Desk
+    from app_support.worker import Job
 
 STUDENT, TEMPERATURE, LAM = "mlp-32", 4.0, 0.9
 _PACKAGES = {"digits": "scikit-learn", "mnist1d": "mnist1d"}  # data that a package brings: kept per version of it
@@ -52,7 +54,9 @@ class SoftView:
     class_names: np.ndarray
     provenance: np.ndarray
     data_sets: np.ndarray  # those that the page could show when this was made
-    student_weights: np.ndarray  # one after another, for drawings
+    teacher_name: np.ndarray  # of the model
+    teacher_weights: np.ndarray  # one after another, for drawings
+    student_weights: np.ndarray
 
     def example(self, index: int) -> Example:
         """Give one example by its place in the test part."""
@@ -121,7 +125,7 @@ def start(name: str, distilled: bool) -> Watch:
     return trainer.order({"kind": "soft-view", "name": name, "distilled": distilled}, read)
 
 
-def make(name: str, distilled: bool, job: "Desk") -> SoftView:
+def make(name: str, distilled: bool, job: "Job") -> SoftView:
     """Make the view, in the worker, and store it where that is possible."""
     view = _make(name, distilled, job)
     if (key := _key(name, distilled)) is not None:
@@ -129,7 +133,7 @@ def make(name: str, distilled: bool, job: "Desk") -> SoftView:
     return view
 
 
-def _make(name: str, distilled: bool, job: "Desk") -> SoftView:
+def _make(name: str, distilled: bool, job: "Job") -> SoftView:
     from torch.nn.utils import parameters_to_vector
 
     from app_support import resources
@@ -169,17 +173,33 @@ def _make(name: str, distilled: bool, job: "Desk") -> SoftView:
         np.array(dataset.class_names),
         np.array(dataset.provenance),
         np.array(resources.names("vision", "signal")),
+        np.array(teacher.name),
+        parameters_to_vector(teacher.model.parameters()).detach().numpy(),
         parameters_to_vector(student.model.parameters()).detach().numpy(),
     )
 
 
-@functools.cache
+_QUIET, _AT_MOST = 2.0, 15.0  # seconds without a look at the page; seconds until nobody can wait longer
+_looked_at = 0.0
+
+
 def import_meanwhile() -> None:
-    """Import what the other pages need while this one is looked at."""
+    """Import what the other pages need while this one is looked at: once nobody is opening it, for a class comes at once."""
+    global _looked_at
+    _looked_at = time.monotonic()
+    _begin_to_import()
+
+
+@functools.cache
+def _begin_to_import() -> None:
+    latest = time.monotonic() + _AT_MOST
 
     def work() -> None:
+        while (now := time.monotonic()) < min(_looked_at + _QUIET, latest):
+            time.sleep(min(_looked_at + _QUIET, latest) - now)
+        trainer.start()  # before stepping back: a process inherits the priority of the thread that starts it
+        step_back()
         import app_support.charts
         import app_support.controls  # noqa: F401
 
-    trainer.start()  # not in there: a process inherits the priority of the thread that starts it
-    in_the_background(work)
+    threading.Thread(target=work, daemon=True).start()

@@ -5,23 +5,22 @@ in turn, an epoch at a time; one that is paused lets the next have its turn unti
 
     → {"do": "train", "id": 7, "order": {"kind": "distil", …}}      → {"do": "stop", "id": 7}
     → {"do": "hold", "id": 7, "after": 12}     pause after so many epochs; null goes on
-    ← {"id": 7, "event": "doing", "doing": ["job.students", {…}], "share": 0.4}
+    ← {"id": 7, "event": "doing", "doing": ["job.students", {…}], "share": 0.4, "end": 1.0}
     ← {"id": 7, "event": "interim" or "result", "values": {…}} with arrays
     ← {"id": 7, "event": "error", "sentence": "…"}      ← {"id": 7, "event": "stopped"}
 """
 
-import contextlib
 import importlib
 import os
 import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO
 
 from app_support import pipe
-from app_support.priority import in_the_background
+from app_support.priority import step_back
 from app_support.problems import Stopped, sentence
 
 Progress = Callable[[int, int], None]
@@ -51,9 +50,15 @@ class Job:
         message = {"id": self.number, "event": event, "epochs_done": self.epochs_done, "stopped": self.stop.is_set()}
         pipe.send(self.out, message | content, arrays)
 
-    def report(self, key: str, values: dict[str, object], low: float, high: float) -> Progress:
-        """Say what begins; gives a progress function for it, which covers ``low`` to ``high`` of the whole."""
-        self.tell("doing", doing=[key, values], share=low)
+    def report(
+        self, key: str, values: Mapping[str, object], low: float, high: float, end: float | None = None
+    ) -> Progress:
+        """Say what begins; gives a progress function for it, which covers ``low`` to ``high`` of the whole.
+
+        ``end`` is the share at which all work of the kind is done, at ``high`` unless more of it follows.
+        """
+        end = high if end is None else end
+        self.tell("doing", doing=[key, values], share=low, end=end)
         last = time.monotonic()
 
         def progress(done: int, total: int) -> None:
@@ -61,7 +66,7 @@ class Job:
             if time.monotonic() - last > _LOOK_EVERY:
                 last = time.monotonic()
                 share = low + (high - low) * min(done / max(total, 1), 1.0)
-                self.tell("doing", doing=[key, values], share=share)
+                self.tell("doing", doing=[key, values], share=share, end=end)
 
         return progress
 
@@ -100,8 +105,8 @@ class Job:
 class Worker:
     """The queue of orders, and the loop that works it off."""
 
-    def __init__(self, commands: IO[bytes], out: IO[bytes], steps: Steps):
-        self.commands, self.out, self.steps = commands, out, steps
+    def __init__(self, commands: IO[bytes], out: IO[bytes]):
+        self.commands, self.out = commands, out
         self.jobs: dict[int, Job] = {}  # in the order in which they have their turn
         self.inbox: queue.Queue[tuple[pipe.Message, pipe.Arrays] | None] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
@@ -115,24 +120,24 @@ class Worker:
             job.stop.set()
         self.inbox.put(None)
 
-    def run(self) -> None:
-        """Work until the server has ended."""
+    def run(self, steps: Steps) -> None:
+        """Work until the server has ended; ``steps`` makes the steps of an order."""
         while True:
             job = next((job for job in list(self.jobs.values()) if not job.held), None)
             while job is None or not self.inbox.empty():
                 received = self.inbox.get()
                 if received is None:
                     return
-                self._take(*received)
+                self._take(steps, *received)
                 job = next((job for job in list(self.jobs.values()) if not job.held), None)
             if not job.advance():
                 del self.jobs[job.number]
 
-    def _take(self, command: pipe.Message, arrays: pipe.Arrays) -> None:
+    def _take(self, steps: Steps, command: pipe.Message, arrays: pipe.Arrays) -> None:
         number = command["id"]
         if command["do"] == "train":
             self.jobs[number] = Job(number, self.out)
-            self.jobs[number].steps = self.steps(command["order"], arrays, self.jobs[number])
+            self.jobs[number].steps = steps(command["order"], arrays, self.jobs[number])
         elif (job := self.jobs.get(number)) is not None:
             if command["do"] == "stop":
                 job.stop.set()
@@ -141,20 +146,27 @@ class Worker:
 
 
 def main() -> None:
-    """Listen and work; what libraries print must not come between the answers."""
-    answers = sys.stdout.buffer
-    with contextlib.redirect_stdout(sys.stderr):
-        # The imports take seconds of a processor that visitors want too. The training itself must not step back as far:
-        # where another program is busy, it would hardly get on.
-        in_the_background(lambda: importlib.import_module("app_support.orders")).join()
-        import torch
+    """Listen and work; what libraries print, be it in C, must not come between the answers."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    worker = Worker(sys.stdin.buffer, answers)  # listens from now on: orders with data must not wait for the imports
+    # The imports take seconds of a processor that visitors want too. The training itself must not step back as far:
+    # where another program is busy, it would hardly get on.
+    importing = threading.Thread(target=_import_in_the_background)
+    importing.start()
+    importing.join()
+    import torch
 
-        from app_support import orders
+    from app_support import orders
 
-        torch.set_num_threads(1)  # small products gain nothing from more, and the sessions keep a processor
-        with contextlib.suppress(AttributeError, OSError):
-            os.nice(2)
-        Worker(sys.stdin.buffer, answers, orders.steps).run()
+    torch.set_num_threads(1)  # small products gain nothing from more, and the sessions keep a processor
+    step_back(2)
+    worker.run(orders.steps)
+
+
+def _import_in_the_background() -> None:
+    step_back()
+    importlib.import_module("app_support.orders")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import gc
 import io
+import subprocess
+import sys
 import threading
 import time
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from app_support import pipe, resources
+from app_support import jobs, pipe, resources
 from app_support.jobs import Trainer
 from app_support.problems import Stopped, sentence
 from toolkit import data, losses, metrics, training
@@ -156,6 +158,104 @@ def test_a_visitor_who_is_gone_counts_no_more(trainer):
     del gone
     gc.collect()
     assert until(lambda: not job.running)
+
+
+def test_a_closed_page_counts_no_more_after_a_while(trainer, monkeypatch):
+    open_sessions = {"one", "other"}
+    monkeypatch.setattr(jobs, "_is_open", open_sessions.__contains__)
+    monkeypatch.setattr(jobs, "_AWAY", 0.5)
+    order = distil(first_seed=7, **LONG)
+    monkeypatch.setattr(jobs, "_session", lambda: "one")
+    one = trainer.order(order, read)
+    monkeypatch.setattr(jobs, "_session", lambda: "other")
+    other = trainer.order(order, read)
+    one.pause()
+    open_sessions.remove("one")
+    time.sleep(1)
+    assert other.running  # its visitor is still there
+    open_sessions.remove("other")
+    assert until(lambda: not one.job.running)
+    assert one.job.stopped
+
+
+def test_who_stopped_is_not_counted_among_those_before_one(trainer):
+    first = trainer.order(distil(first_seed=8, **LONG), read)
+    second = trainer.order(distil(epochs=21), read)
+    third = trainer.order(distil(epochs=22), read)
+    assert third.ahead == 2
+    second.stop()
+    assert third.ahead == 1
+    first.stop()
+    assert third.wait(60)
+
+
+def job_with(share, *, doing="job.students", pace_from, end=1.0):
+    job = jobs.Job(1, {}, read, None)
+    job.share, job.doing, job.pace_from, job.end_of_phase = share, (doing, {}), pace_from, end
+    return job
+
+
+def test_time_left_counts_the_present_phase_alone(monkeypatch):
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: 100.0)
+    left = lambda **of: jobs.Watch(job_with(**of), Trainer()).seconds_left  # noqa: E731
+    # A tenth of the students' part is done in 6 s: nine more.
+    assert left(share=0.37, pace_from=(94.0, 0.3)) == pytest.approx(54)
+    assert left(share=0.15, pace_from=(94.0, 0.0), end=0.3) == pytest.approx(6)  # of the teacher's part
+    assert left(share=0.31, pace_from=(94.0, 0.3)) is None  # too early to say
+    assert left(share=0.5, pace_from=None) is None
+
+
+def test_a_pause_is_no_part_of_the_pace(trainer):
+    watch = trainer.order(distil(first_seed=10, epochs=2000), read)
+    assert until(lambda: watch.job.share > 0.4)
+    watch.pause()
+    assert until(lambda: watch.job.held)
+    time.sleep(3)
+    watch.go_on()
+    assert until(lambda: watch.seconds_left is not None or not watch.job.running)
+    assert watch.job.pace_from is None or time.monotonic() - watch.job.pace_from[0] < 3
+    watch.stop()
+
+
+def test_noise_in_the_pipe_is_told_and_the_next_order_starts_another_worker(monkeypatch):
+    noise, receive = threading.Event(), pipe.receive
+
+    def receive_or_fail(stream):
+        if noise.is_set():
+            noise.clear()
+            raise ValueError("no JSON")
+        return receive(stream)
+
+    monkeypatch.setattr(pipe, "receive", receive_or_fail)
+    monkeypatch.setattr(threading, "excepthook", lambda hook: None)
+    lonely = Trainer()
+    try:
+        watch = lonely.order(distil(**LONG), read)
+        assert until(lambda: watch.job.epochs_done > 1)
+        noise.set()
+        assert watch.wait(10)
+        assert watch.job.lost
+        second = lonely.order(distil(epochs=2), read)
+        assert second.wait(60)
+        assert second.result is not None
+    finally:
+        lonely.end()
+
+
+def test_what_a_library_prints_in_c_does_not_come_between_the_answers():
+    code = (
+        "import ctypes, sys\n"
+        "from app_support import worker\n"
+        "def noisy():\n"
+        "    libc = ctypes.CDLL(None)\n"
+        "    libc.puts(b'noise'), libc.fflush(None)\n"
+        "    print('more noise')\n"
+        "worker._import_in_the_background = noisy\n"
+        "worker.main()\n"
+    )
+    process = subprocess.run([sys.executable, "-c", code], input=b"", capture_output=True, check=True)
+    assert process.stdout == b""
+    assert b"noise" in process.stderr
 
 
 def test_an_error_becomes_its_own_sentence(trainer):
