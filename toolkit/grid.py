@@ -236,14 +236,18 @@ class GridTraining:
             for a, s in _block_slices(len(arms), len(self.seeds), at_once)
         ]
         self._history = np.full((len(arms), len(self.seeds), recipe.epochs), np.nan)
-        self.epochs, self.epochs_done = recipe.epochs, 0
+        self.epochs, self.epochs_done, self._stopped = recipe.epochs, 0, False
 
     def train_one_epoch(self, progress: Progress | None = None) -> bool:
-        """Take every student through one epoch; False, with nothing changed, if stopped in it or all epochs are done."""
-        if self.epochs_done == self.epochs:
+        """Take every student through one epoch; False once all epochs are done, or if it was stopped in this one.
+
+        Who was stopped has the students, and their history, as they were before the epoch, and cannot go on.
+        """
+        if self._stopped or self.epochs_done == self.epochs:
             return False
         done = _train_one_epoch(self._blocks, self.epochs_done + 1, self.epochs, self._history, progress, self.stop)
         self.epochs_done += done
+        self._stopped = not done
         return done
 
     @property
