@@ -8,6 +8,7 @@ from app_support.experiments import (
     distil_order,
     in_words,
     outcome,
+    settings_in_words,
     start_distil,
 )
 from app_support.jobs import trainer
@@ -86,9 +87,13 @@ def draw_curves(run, others, *, only_alone=False):
 
 
 def compare_prediction(run):
-    """Compare the reader's answer with the first run that can say what happened."""
-    asked = st.session_state.setdefault("distil_asked", (run.task, run.temperature, run.lam))
-    if asked == (run.task, run.temperature, run.lam) and not run.partial and run.task.seeds > 1 and not run.is_alone:
+    """Compare the reader's answer with a run of the settings that it was about, once one can say what happened."""
+    if prediction.answer is None:
+        return
+    if (run.task, run.temperature, run.lam) != (asked_task, asked_temperature, asked_lam):
+        if not predict.is_compared("distil"):
+            st.caption(say("distil.asked_about", words=asked_words))
+    elif not run.partial and run.task.seeds > 1 and not run.is_alone:
         predict.compare("distil", prediction, options, outcome(run.difference), run.verdict)
 
 
@@ -141,7 +146,8 @@ def show_run():
         downloads.offer_figure(
             "distil", lambda: exports.curves_figure(run.curves | others, run.teacher_val, say("distil.curves_title"))
         )
-        downloads.offer_code("distil", lambda: code.distil(run.task, run.temperature, run.lam))
+        if not run.partial:
+            downloads.offer_code("distil", lambda: code.distil(run.task, run.temperature, run.lam))
     show_table()
 
 
@@ -210,11 +216,14 @@ sentence.caption(controls.sentence(task))
 with heading:
     lecture.heading(say("distil.title"))
     asked_task, asked_temperature, asked_lam = st.session_state.get("distil_asked", (task, temperature, lam))
-    options = {code_: say(f"distil.{code_}") for code_ in OUTCOMES}
+    options = {code_: say(f"distil.answer_{code_}") for code_ in OUTCOMES}
     question = say(
         "distil.question", task=in_words(asked_task), temperature=f"{asked_temperature:g}", lam=f"{asked_lam:g}"
     )
+    asked_words = settings_in_words(asked_task, asked_temperature, asked_lam)
     prediction = predict.ask("distil", question, options)
+    if prediction.answer is not None:  # from now on it is about these settings
+        st.session_state.setdefault("distil_asked", (task, temperature, lam))
     everywhere = (
         choice(
             st.segmented_control,

@@ -24,23 +24,15 @@ REPAIRS = {
 }
 
 
-def entries(kind):
-    """Give the entries of a kind, as pairs of their key and its rest."""
-    names = [key.removeprefix("formulas.") for key in catalogue() if key.startswith(f"formulas.{kind}_")]
-    return [name for name in names if not name.endswith("_text")]
-
-
-def matching(names, wanted):
-    """Keep the entries in which what is looked for occurs, in either language."""
-    texts = {
-        name: [*catalogue()[f"formulas.{name}"].values(), *catalogue()[f"formulas.{name}_text"].values()]
-        for name in names
-    }
-    return [name for name in names if any(wanted.casefold() in text.casefold() for text in texts[name])]
+def matching(beginning, wanted):
+    """Give the keys with this beginning in whose entries occurs what is looked for, in either language."""
+    titles = [key for key in catalogue() if key.startswith(beginning) and not key.endswith("_text")]
+    texts = {key: [*catalogue()[key].values(), *catalogue()[f"{key}_text"].values()] for key in titles}
+    return [key for key in titles if any(wanted.casefold() in text.casefold() for text in texts[key])]
 
 
 lecture.heading(say("formulas.title"))
-options = {code: say(f"formulas.{code}") for code in ("zero", "equal", "larger")}
+options = {code: say(f"formulas.answer_{code}") for code in ("zero", "equal", "larger")}
 prediction = predict.ask("formulas", say("formulas.question"), options)
 # By mathematics: the student does not occur in the formula.
 predict.compare("formulas", prediction, options, "zero", say("formulas.explanation"))
@@ -69,20 +61,19 @@ for name, (printed, repaired) in REPAIRS.items():
 
 st.header(say("formulas.words"), anchor=False)
 wanted = st.text_input(say("formulas.search"), key="search", help=say("formulas.search_help"))
-terms, questions = matching(entries("term"), wanted), matching(entries("ask"), wanted)
+terms, questions = matching("formulas.term_", wanted), matching("formulas.ask_", wanted)
 if not terms and not questions:
     st.caption(say("formulas.search_nothing", wanted=plain(wanted)))
 other = "zh" if language() == "en" else "en"
 if terms:
     head = f"| {say('formulas.column_term')} | {say('formulas.column_other')} | {say('formulas.column_text')} |\n|---|---|---|\n"
     rows = [
-        f"| **{say(f'formulas.{name}')}** | {catalogue()[f'formulas.{name}'][other]} "
-        f"| {say(f'formulas.{name}_text').replace('|', chr(92) + '|')} |"
-        for name in terms
+        f"| **{say(key)}** | {catalogue()[key][other]} | {say(f'{key}_text').replace('|', chr(92) + '|')} |"
+        for key in terms
     ]
     st.markdown(head + "\n".join(rows))
-for name in questions:
-    with st.expander(say(f"formulas.{name}")):
-        st.markdown(say(f"formulas.{name}_text"))
+for key in questions:
+    with st.expander(say(key)):
+        st.markdown(say(f"{key}_text"))
 st.header(say("formulas.history"), anchor=False)
 st.markdown(say("formulas.history_text"))

@@ -23,7 +23,7 @@ def go_to(examples):
 
 def forget_example():
     """Drop the example of another data set from the address: it may be gone while the new one is still loading."""
-    link.write("example", "")
+    link.forget("example")
 
 
 def first_example():
@@ -47,7 +47,7 @@ def ask_about(example):
     second = int(np.argsort(-bars[LOCKED_AT], kind="stable")[1])
     before, after = (float(shares[second]) for shares in bars.values())
     happened = "same" if abs(after - before) < UNCHANGED else "grows" if after > before else "shrinks"
-    options = {code: say(f"soft_targets.{code}") for code in ("grows", "same", "shrinks")}
+    options = {code: say(f"soft_targets.answer_{code}") for code in ("grows", "same", "shrinks")}
     question = say("soft_targets.question", second=example.class_names[second])
     explanation = say(
         "soft_targets.explanation",
@@ -138,11 +138,11 @@ st.session_state["shown_example"] = (name, index)
 
 example, seen = view.example(index), view.class_names[view.teacher_choice(index)]
 true = view.class_names[example.label]
-title = "title_right" if seen == true else "title_wrong"
+verdict = "right" if seen == true else "wrong"
 article = with_article if language() == "en" else str
 with heading:
     sure = percent(view.confidence[index])
-    lecture.heading(say(f"soft_targets.{title}", sure=sure, seen=article(seen), true=article(true)))
+    lecture.heading(say(f"soft_targets.title_{verdict}", sure=sure, seen=article(seen), true=article(true)))
 
 with asking:
     prediction, to_compare = ask_about(st.session_state.get("soft_asked", example))
@@ -196,7 +196,7 @@ elif more == "pad":
         if image is None:
             bars.caption(say("soft_targets.pad_empty"))
             return
-        drawn = pad.look_at(image, *wanted, view)
+        drawn = pad.look_at(image, name, view)
         choices = [drawn.class_names[int(np.argmax(logits))] for logits in (drawn.teacher_logits, drawn.student_logits)]
         with bars:
             st.markdown(say("soft_targets.pad_said", teacher=choices[0], student=choices[1]))

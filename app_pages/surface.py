@@ -28,16 +28,16 @@ def take_click():
         st.session_state["cell_lam"] = f"{surface.scores.lams[int(clicked[0]['column'])]:g}"
 
 
-def choose(key, values):
+def choose(axis, values):
     """Let one coordinate of a cell be chosen; gives its index, or None for validation's choice."""
     options = [BEST, *(f"{value:g}" for value in values)]
     chosen = choice(
         st.selectbox,
-        key,
-        say(f"surface.{key}"),
+        f"cell_{axis}",
+        say(f"surface.cell_{axis}"),
         options,
         BEST,
-        say(f"surface.{key}_help"),
+        say(f"surface.cell_{axis}_help"),
         words=lambda option: say("surface.validation_choice") if option == BEST else option,
     )
     return None if chosen == BEST else options.index(chosen) - 1
@@ -55,7 +55,13 @@ def corner(surface):
 
 
 def compare_prediction(surface):
-    """Compare the reader's answer with the cell that validation chose."""
+    """Compare the reader's answer with the cell that validation chose, once all seeds are there; one alone says too little."""
+    if prediction.answer is None:
+        return
+    if surface.partial or surface.task.seeds == 1:
+        if not predict.is_compared("surface"):
+            st.caption(say("surface.compared_later"))
+        return
     scores = surface.scores
     t, lam = scores.best_cell()
     happened, middle_t, middle_lam = corner(surface)
@@ -86,7 +92,7 @@ def show(surface, busy):
     scores = surface.scores
     best = scores.best_cell()
     with st.container(horizontal=True):
-        t, lam = choose("cell_T", scores.temperatures), choose("cell_lam", scores.lams)
+        t, lam = choose("T", scores.temperatures), choose("lam", scores.lams)
     # While seeds come in, each drawing takes time from the training, and validation's choice may yet change.
     wait = busy and t is None and lam is None
     t, lam = best[0] if t is None else t, best[1] if lam is None else lam
@@ -179,7 +185,7 @@ ready = bool(temperatures and lams)
 
 with heading:
     lecture.heading(say("surface.title"))
-    corners = {code_: say(f"surface.{code_}") for code_ in CORNERS}
+    corners = {code_: say(f"surface.corner_{code_}") for code_ in CORNERS}
     prediction = predict.ask("surface", say("surface.question"), corners)
 
 job = st.session_state.get("surface_job")

@@ -64,7 +64,7 @@ def _parameter(name: str, scenario: str) -> tuple[tuple[str, float], ...]:
 
 
 def _whole(name: str, low: int, high: int, default: int) -> int:
-    label, help_text = say(f"controls.{name}"), say(f"controls.{name}_help", last=high)
+    label, help_text = say(f"controls.count_{name}"), say(f"controls.count_{name}_help", last=high)
     if low >= high:
         return high
     return int(number(st.slider, name, label, low, high, min(default, high), 1, help_text))

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -33,7 +34,8 @@ def offer(label: str, file_name: str, make: Callable[[], str | bytes], help_text
 def offer_figure(name: str, draw: Callable[[], "Figure"]) -> None:
     """Offer a figure, drawn for print, as PNG and as SVG."""
     for kind in ("png", "svg"):
-        offer(say(f"common.{kind}"), f"{name}.{kind}", lambda kind=kind: _file(draw(), kind), say("common.figure_help"))  # type: ignore[misc]
+        label, help_text = say(f"common.figure_{kind}"), say("common.figure_help")
+        offer(label, f"{name}.{kind}", partial(_draw_file, draw, kind), help_text)
 
 
 def offer_code(name: str, code: Callable[[], str]) -> None:
@@ -41,9 +43,9 @@ def offer_code(name: str, code: Callable[[], str]) -> None:
     offer(say("common.code"), f"{name}.py", code, say("common.code_help"))
 
 
-def _file(figure: "Figure", kind: str) -> bytes:
+def _draw_file(draw: Callable[[], "Figure"], kind: str) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind)
+    draw().savefig(buffer, format=kind)
     return buffer.getvalue()
 
 

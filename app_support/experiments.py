@@ -30,6 +30,11 @@ def in_words(task: Task) -> str:
     return line
 
 
+def settings_in_words(task: Task, temperature: float, lam: float) -> str:
+    """Say in one line what is trained, and how."""
+    return f"T = {temperature:g}, λ = {lam:g}; {in_words(task)}"
+
+
 def seeds_in_words(task: Task) -> str:
     """Say how many seeds there are, and which where they do not begin with 0."""
     seeds = say("distil.one_seed") if task.seeds == 1 else say("distil.seeds", count=task.seeds)
@@ -111,7 +116,7 @@ class DistilRun:
     @property
     def words(self) -> str:
         """Say what tells the runs apart."""
-        return f"T = {self.temperature:g}, λ = {self.lam:g}; {in_words(self.task)}"
+        return settings_in_words(self.task, self.temperature, self.lam)
 
     @property
     def verdict(self) -> str:
@@ -124,8 +129,12 @@ class DistilRun:
             return say("distil.verdict_alone")
         if task.seeds == 1:
             return say("distil.verdict_one_seed", points=points(difference), unlike=unlike)
+        step = 100 / self.val_examples
         what = say(
-            "distil.verdict_what", seeds=task.seeds, examples=self.val_examples, step=f"{100 / self.val_examples:.1g}"
+            "distil.verdict_what",
+            seeds=task.seeds,
+            examples=self.val_examples,
+            step=f"{step:.1g}" if step < 1 else f"{step:.2g}",
         )
         return say(
             f"distil.verdict_{outcome(difference)}",
@@ -250,10 +259,20 @@ def start_side_by_side(task: Task, temperature: float, lam: float) -> Watch:
 class Surface:
     """The scores of a surface so far, and its teacher's."""
 
-    task: Task
+    task: Task  # as it was ordered
     scores: GridScores
     teacher_val: float
     teacher_test: float
+
+    @property
+    def partial(self) -> bool:
+        """Whether seeds are missing that were ordered."""
+        return len(self.scores.seeds) < self.task.seeds
+
+    @property
+    def done(self) -> Task:
+        """The task as far as it was done: with the seeds that there are."""
+        return replace(self.task, seeds=len(self.scores.seeds))
 
 
 def surface_order(task: Task, temperatures: Sequence[float], lams: Sequence[float]) -> Message:

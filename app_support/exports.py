@@ -109,7 +109,7 @@ def surface_csv(surface: Surface) -> str:
     difference = scores.difference()
     rows = [
         {
-            **_settings(surface.task),
+            **_settings(surface.done),
             "temperature": scores.temperatures[t],
             "lam": scores.lams[lam],
             "seed": scores.seeds[seed],

@@ -12,7 +12,9 @@ from typing import Any
 import streamlit as st
 
 _GIVEN, _WRITTEN = "link_given", "link_written"  # in the session: what links said, what this run has to say
+_SEEN = "link_seen"  # in the session, once an address was taken over
 _ON_EVERY_PAGE = ("lang", "hide")
+_KEPT_BY_COMPONENTS = ("temperature", "pad_temperature", "bars", "pad_bars", "loss_lab", "shown_example")
 
 
 @cache
@@ -32,14 +34,32 @@ def arrive() -> str | None:
     if lesson in presets():
         settings = dict(presets()[lesson])
         page = settings.pop("page")
-        said = {name: str(value) for name, value in settings.items()} | said
-        for name in settings:  # a preset counts more than what was set before
-            st.session_state.pop(name, None)
+        lasting = {name: value for name, value in (given | said).items() if name in _ON_EVERY_PAGE}
+        came_along = {} if _SEEN in st.session_state else said  # later the address holds what was set before
+        said = {name: str(value) for name, value in settings.items()} | came_along | lasting
+        _forget_controls(given)
+    st.session_state[_SEEN] = True
     given.update(said)
     for name in _ON_EVERY_PAGE:
         if given.get(name):
             write(name, given[name])
     return page
+
+
+def _forget_controls(given: dict[str, str]) -> None:
+    """Forget what was set before: what a preset does not say has its default."""
+    for name in [*given, *_KEPT_BY_COMPONENTS, *(key for key in st.session_state if str(key).startswith("example_"))]:
+        if name not in _ON_EVERY_PAGE:
+            st.session_state.pop(name, None)
+    given.clear()
+
+
+def forget(name: str) -> None:
+    """Drop a control from the address; also in a callback, which comes before the page is read."""
+    given = st.session_state.setdefault(_GIVEN, {})
+    given.pop(name, None)
+    if name in st.query_params:
+        del st.query_params[name]
 
 
 def given(name: str) -> str:

@@ -70,8 +70,12 @@ def nearest(name: str, text: str) -> float:
 def loss_lab(example: LossExample, *, locked: bool) -> dict[str, float]:
     """Draw the sliders, the terms and the gradients; returns the values at which the sliders were last released."""
     at = {name: nearest(name, link.given(name)) for name in STOPS}
-    result = _render(
-        key="loss_lab_locked" if locked else "loss_lab",
+    key = "loss_lab_locked" if locked else "loss_lab"
+    released: Any = (st.session_state.get(key) or {}).get("at")  # newer than what the address says
+    if not locked and isinstance(released, dict) and set(released) == set(STOPS):
+        at = {name: nearest(name, str(released[name])) for name in STOPS}
+    _render(
+        key=key,
         data={
             "example": {
                 "student": example.student,
@@ -90,14 +94,11 @@ def loss_lab(example: LossExample, *, locked: bool) -> dict[str, float]:
             "reach": 2.5,
             "weights_reach": 2.0,
             "colours": {"hard": ALONE, "soft": TEACHER, "sum": DISTILLED},
-            "words": {name: template(f"formulas.{name}") for name in _WORDS},
+            "words": {name: template(f"formulas.lab_{name}") for name in _WORDS},
         },
         default={"at": at},
         on_at_change=lambda: None,
     )
-    released: Any = result.at
-    if not locked and isinstance(released, dict) and set(released) == set(STOPS):
-        at = {name: nearest(name, str(released[name])) for name in STOPS}
     for name, value in at.items():
         link.write(name, f"{value:g}")
     return at

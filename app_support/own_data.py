@@ -1,17 +1,26 @@
 """A visitor's own data: the upload, with its limits said first, and what is wrong where a file cannot be used.
 
-The file lives in the visitor's session alone, is read as numbers and text, and is gone with the page.
+The file lives in memory, in the visitor's session and for a while in the worker, and is read as numbers and text.
 """
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
+from starlette.formparsers import MultiPartParser
 
 from app_support import link, resources
 from app_support.words import language, plain, say
 from toolkit import files
 
+if TYPE_CHECKING:
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
+
 _KEPT = "own_data"  # in the session: name → resources.OwnData that was accepted, the last few
 _MOST_KEPT = 4
 _NOTHING = "—"
+
+# The server's library would put what is larger than a megabyte into a temporary file while it comes in.
+MultiPartParser.spool_max_size = 2 * files.LIMITS.max_bytes
 
 
 def ask() -> list[str]:
@@ -39,7 +48,7 @@ def _take_upload(kept: dict[str, resources.OwnData]) -> None:
             return
         content = upload.getvalue()
         try:
-            names = files.columns(content, upload.name)
+            names = _columns(content, upload)
         except files.UnusableFile as problem:
             _refuse(problem)
             return
@@ -52,16 +61,19 @@ def _take_upload(kept: dict[str, resources.OwnData]) -> None:
         )
         if label == _NOTHING:
             return
-        given = next((own for own in kept.values() if (own.content, own.label) == (content, label)), None)
+        wanted = content, upload.name, label
+        given = next((own for own in kept.values() if (own.content, own.file_name, own.label) == wanted), None)
         if given is None:
             try:
-                given = resources.accept(content, upload.name, label)
+                given = resources.accept(*wanted)
             except files.UnusableFile as problem:
                 _refuse(problem)
                 return
             kept[given.name] = given
+            in_use = {run.task.dataset for run in st.session_state.get("runs", {}).values()}
             for name in list(kept)[:-_MOST_KEPT]:
-                del kept[name]
+                if name not in in_use:
+                    del kept[name]
             st.session_state["task"] = given.name  # who uploads data wants to use them
         data = given.dataset
         examples = len(data.y_train) + len(data.y_val) + len(data.y_test)
@@ -74,6 +86,15 @@ def _take_upload(kept: dict[str, resources.OwnData]) -> None:
                 classes=data.classes,
             )
         )
+
+
+def _columns(content: bytes, upload: "UploadedFile") -> list[str]:
+    """Name the columns of an upload, which is opened once, however often the page runs."""
+    file_id, names = st.session_state.get("own_columns", ("", []))
+    if file_id != upload.file_id:
+        names = files.columns(content, upload.name)
+        st.session_state["own_columns"] = upload.file_id, names
+    return list(names)
 
 
 def _refuse(problem: "files.UnusableFile") -> None:

@@ -67,30 +67,27 @@ def draw(size: tuple[int, int]) -> np.ndarray | None:
     return reduce(str(result.ink or ""), height, width)
 
 
-def look_at(image: np.ndarray, name: str, distilled: bool, view: SoftView) -> Example:
+def look_at(image: np.ndarray, name: str, view: SoftView) -> Example:
     """Ask teacher and student what they see in an image (1, height, width)."""
     import torch
 
-    from app_support import resources
     from toolkit import training
 
     x = torch.from_numpy(image)[None]
-    logits = (
-        training.predict(model, x)[0].tolist()
-        for model in (resources.teacher(name).model, _student(name, distilled, view.student_weights.tobytes()))
-    )
+    models = ((str(view.teacher_name), view.teacher_weights), (STUDENT, view.student_weights))
+    logits = (training.predict(_model(model, name, weights.tobytes()), x)[0].tolist() for model, weights in models)
     return Example(image, None, view.class_names.tolist(), *logits)
 
 
 @functools.lru_cache(maxsize=4)
-def _student(name: str, distilled: bool, weights: bytes) -> "nn.Module":
-    """Build the student of a view from its weights."""
+def _model(model: str, name: str, weights: bytes) -> "nn.Module":
+    """Build a model for a data set from the weights of a view."""
     import torch
     from torch.nn.utils import vector_to_parameters
 
     from app_support import resources
     from toolkit import models
 
-    student = models.build(STUDENT, resources.dataset(name), seed=0)
-    vector_to_parameters(torch.from_numpy(np.frombuffer(weights, np.float32).copy()), student.parameters())
-    return student.eval()
+    built = models.build(model, resources.dataset(name), seed=0)
+    vector_to_parameters(torch.from_numpy(np.frombuffer(weights, np.float32).copy()), built.parameters())
+    return built.eval()

@@ -92,6 +92,12 @@ def compare(page: str, prediction: Prediction, options: Mapping[str, str], happe
         kept[page] = replace(kept[page], happened=options[happened], right=right)
 
 
+def is_compared(page: str) -> bool:
+    """Whether the answer to a page's question was compared with what happened."""
+    kept = record().get(page)
+    return kept is not None and bool(kept.happened)
+
+
 def record() -> Mapping[str, Record]:
     """Give the answers of this visit, by page; they are completed as things happen."""
     kept: dict[str, Record] = st.session_state.setdefault(_RECORD, {})

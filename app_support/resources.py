@@ -1,9 +1,12 @@
 """Data sets and teachers in memory, shared by all sessions of one server; the worker has its own.
 
-A visitor's own data belong to the visitor's session, which alone keeps them: here they are only known while it lasts.
+A visitor's own data belong to the visitor's session, which alone keeps them in the server: here they are only known while
+it lasts. The worker has no sessions: it keeps the last few.
 """
 
 import functools
+import hashlib
+import json
 import re
 import threading
 import weakref
@@ -22,7 +25,7 @@ _loading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 _training: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OwnData:
     """What a visitor uploaded: the file as it came, what was read from it, and the name that orders have for it."""
 
@@ -31,10 +34,10 @@ class OwnData:
     label: str
     dataset: data.Dataset
 
-    @property
+    @functools.cached_property
     def name(self) -> str:
-        """Name it by its content, so that equal files are the same data set."""
-        return f"own-{self.dataset.fingerprint}"
+        """Name it by all that came from the visitor, so that who uploads the same has the same data set, and nobody else."""
+        return _own_name(self.content, self.file_name, self.label)
 
     @property
     def title(self) -> str:
@@ -45,6 +48,12 @@ class OwnData:
     def order(self) -> dict[str, str]:
         """What the worker must be told to read the file again."""
         return {"file_name": self.file_name, "label": self.label}
+
+
+def _own_name(content: bytes, file_name: str, label: str) -> str:
+    digest = hashlib.blake2b(content, digest_size=8)
+    digest.update(json.dumps([file_name, label]).encode())
+    return f"own-{digest.hexdigest()}"
 
 
 _own: "weakref.WeakValueDictionary[str, OwnData]" = weakref.WeakValueDictionary()
@@ -59,14 +68,19 @@ def accept(content: bytes, file_name: str, label: str) -> OwnData:
     toolkit.files.UnusableFile
         If it cannot be used; the message says why.
     """
+    known = _own.get(_own_name(content, file_name, label))
+    if known is not None:
+        return known
     given = OwnData(content, file_name, label, files.read(content, label, file_name=file_name))
-    _own[given.name] = given
-    return given
+    return _own.setdefault(given.name, given)  # two visitors may upload it at once
 
 
 def accept_and_keep(content: bytes, file_name: str, label: str) -> None:
     """Read a file for the worker, which keeps the last few."""
-    _accepted.append(accept(content, file_name, label))
+    given = accept(content, file_name, label)
+    if given in _accepted:
+        _accepted.remove(given)
+    _accepted.append(given)
 
 
 def own(name: str) -> OwnData | None:

@@ -7,7 +7,6 @@ import streamlit as st
 from app_support import charts, code, controls, downloads, exports
 from app_support.experiments import (
     SideBySide,
-    in_words,
     outcome,
     points,
     seeds_in_words,
@@ -45,17 +44,7 @@ def draw(
         )
         if job is not None and busy:
             stop_button(job, "stop", say("distil.all_stop_keeps"))
-        st.caption(
-            say(
-                "distil.all_words",
-                count=len(side_by_side_rows(task)),
-                temperature=f"{temperature:g}",
-                lam=f"{lam:g}",
-                student=task.student,
-                epochs=task.epochs,
-                seeds=seeds_in_words(task),
-            )
-        )
+        st.caption(_words(*wanted))
     with picture, errors_as_sentences():
         if job is None:
             st.info(say("distil.all_not_begun"), icon=":material/info:")
@@ -64,12 +53,28 @@ def draw(
             if job.failed:
                 show_failure(job)
             elif st.session_state["scenarios_task"] != wanted:
-                shown = in_words(st.session_state["scenarios_task"][0])
-                st.caption(say("distil.shown", words=shown, now="" if busy else say("distil.now_press")))
+                shown = _words(*st.session_state["scenarios_task"])
+                st.caption(say("distil.all_shown", words=shown, now="" if busy else say("distil.now_press")))
+            if job.stopped:
+                done = 0 if result is None else len(result.rows)
+                st.info(say("distil.all_stopped", done=done, count=len(job.job.order["rows"])), icon=":material/info:")
             if busy:
                 grow_rows(job, 0 if result is None else len(result.rows))
             if result is not None:
                 show_side_by_side(result)
+
+
+def _words(task: Task, temperature: float, lam: float) -> str:
+    """Say what is trained in all scenarios."""
+    return say(
+        "distil.all_words",
+        count=len(side_by_side_rows(task)),
+        temperature=f"{temperature:g}",
+        lam=f"{lam:g}",
+        student=task.student,
+        epochs=task.epochs,
+        seeds=seeds_in_words(task),
+    )
 
 
 @st.fragment(run_every=LOOK_EVERY)

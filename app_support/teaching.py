@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app_support import link
 from app_support.charts import Spec, names_axis
 from app_support.look import TEXT_SIZE, percent
 from app_support.simple_controls import choice
@@ -193,7 +192,6 @@ def _pictures(view: SoftView, found: np.ndarray, said: list[str], example_box: s
 
     def bring(index: int) -> None:
         st.session_state[example_box] = index
-        link.write("example", str(index))
 
     with st.container(horizontal=True, gap="medium"):
         for index, words in zip(found.tolist(), said, strict=True):

@@ -1,3 +1,4 @@
+import gc
 import time
 from pathlib import Path
 
@@ -388,6 +389,52 @@ def test_a_lesson_opens_its_page_with_its_settings(lesson):
         assert at.query_params[name] in (str(value), [str(value)])
 
 
+def test_a_lesson_leaves_nothing_of_what_was_set_before():
+    at = open_page("distil", seeds="1", penalty="0.1", epochs="3", lang="zh")
+    assert at.slider(key="seeds").value == 1
+    at.query_params["lesson"] = "04-train-a-student"
+    finished(at.run())
+    assert_whole(at)
+    assert (at.slider(key="seeds").value, at.select_slider(key="penalty").value, at.slider(key="epochs").value) == (
+        5,
+        0,
+        40,
+    )
+    assert at.query_params["lang"] in ("zh", ["zh"])
+
+
+def test_a_prediction_is_compared_with_a_run_of_the_settings_that_it_was_about():
+    at = open_page("distil", ask=True, epochs="300", seeds="20", scenario="all-labels", size="mlp-8")
+    assert "T = 8" in "".join(text.value for text in at.markdown)  # the question
+    at.button(key="prediction_distil_above").click().run()
+    at.slider(key="epochs").set_value(3)
+    at.slider(key="seeds").set_value(2)
+    at.button(key="train").click()
+    finished(at.run())
+    assert_whole(at)
+    assert at.session_state["runs"]
+    assert not at.session_state["predictions"]["distil"].happened
+    assert [caption.value for caption in at.caption if "about other settings" in caption.value]
+
+
+def test_a_surface_that_was_stopped_or_has_one_seed_is_not_compared_with_a_prediction():
+    at = open_page("surface", ask=True, epochs="2", seeds="1", size="mlp-8", temperatures="2,4", lams="0.5,1")
+    at.button(key="prediction_surface_high_high").click()
+    finished(at.run())
+    assert at.session_state["surface_job"].result is not None
+    assert not at.session_state["predictions"]["surface"].happened
+    assert [caption.value for caption in at.caption if "once a surface has all its seeds" in caption.value]
+
+
+def test_scenarios_that_are_stopped_before_the_first_say_so():
+    at = open_page("distil", view="all", epochs="300", seeds="20", size="mlp-512")
+    at.button(key="train").click().run()
+    at.button(key="stop").click().run()
+    finished(at)
+    assert_whole(at)
+    assert [info.value for info in at.info if "Stopped after 0 of" in info.value]
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_chinese_page_says_nothing_in_english(page):
     at = open_page(page, lang="zh", epochs="2", seeds="2")
@@ -430,6 +477,32 @@ def test_own_data_are_chosen_trained_on_and_named():
     assert_whole(at)
     assert "flowers.csv" in at.selectbox(key="task").options  # it is kept while the visit lasts
     assert "flowers.csv" in at.session_state["runs"][max(at.session_state["runs"])].words
+
+
+def test_two_visitors_with_files_of_the_same_content_keep_their_own():
+    one = resources.accept(FLOWERS, "flowers.csv", "species")
+    other = resources.accept(FLOWERS, "other.csv", "species")
+    same = resources.accept(FLOWERS, "flowers.csv", "species")
+    assert same is one
+    assert (resources.title(one.name), resources.title(other.name)) == ("flowers.csv", "other.csv")
+    del other
+    gc.collect()
+    assert resources.dataset(one.name) is one.dataset
+
+
+def test_data_that_a_run_needs_are_kept_when_more_are_uploaded():
+    at = open_page("distil", epochs="2", seeds="2")
+    for number in range(6):
+        at.file_uploader(key="upload").set_value((f"flowers{number}.csv", FLOWERS, "text/csv")).run()
+        next(box for box in at.selectbox if box.key.startswith("label_")).set_value("species").run()
+        if number == 0:
+            at.button(key="train").click()
+            finished(at.run())
+    assert_whole(at)
+    options = at.selectbox(key="task").options
+    assert [f"flowers{number}.csv" in options for number in range(6)] == [True, False, True, True, True, True]
+    run = at.session_state["runs"][max(at.session_state["runs"])]
+    assert "flowers0.csv" in run.words
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

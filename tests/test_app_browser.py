@@ -91,6 +91,43 @@ def test_the_slider_obeys_the_keyboard(page):
     assert "temperature 1.1" in page.locator(".bars .rows").get_attribute("aria-label")
 
 
+def test_a_slider_stays_where_it_was_released(page):
+    page.goto("/?T=1&hide=question")
+    bars = bars_are_there(page)
+    slider = page.locator("input[type=range][aria-label='Temperature T']")
+    for temperature in ("1.1", "1.2", "1.3"):
+        slider.press("ArrowRight")
+        page.wait_for_url(f"**/?*T={temperature}*")
+        page.wait_for_timeout(500)  # the answer of the server must not move it back
+        assert bars.get_attribute("data-temperature") == temperature
+
+
+def test_a_slider_of_the_formulas_stays_where_it_was_released_and_keeps_the_focus(page):
+    page.goto("/formulas?lam=0.5&hide=question")
+    lab = page.locator(".lab")
+    page.locator("input[type=range][aria-label='Distillation weight λ']").focus()
+    for lam in ("0.55", "0.6", "0.65"):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_url(f"**/formulas?*lam={lam}*")
+        page.wait_for_timeout(500)  # the answer of the server must not move it back
+        assert json.loads(lab.get_attribute("data-numbers"))["lam"] == float(lam)
+
+
+def test_a_drag_that_ends_where_it_began_leaves_the_slider_free(page):
+    page.goto("/formulas?lam=0.5&hide=question")
+    slider = page.locator("input[type=range][aria-label='Distillation weight λ']")
+    box = slider.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + box["width"] * 0.3, y)
+    page.mouse.move(x, y)
+    page.mouse.up()
+    page.get_by_text("student = teacher", exact=True).click()
+    page.wait_for_url("**case=agrees*")
+    page.locator(""".lab[data-numbers*='"soft":0,']""").wait_for()
+
+
 def test_signals_are_drawn_as_a_line(page):
     page.goto("/?data=mnist1d")
     bars_are_there(page)

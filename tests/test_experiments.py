@@ -159,6 +159,8 @@ def test_arms_that_are_the_same_student_are_called_so():
 def test_the_sentence_says_on_how_many_examples_it_stands():
     for distilled in ([0.8, 0.81, 0.82], [0.9, 0.91, 0.92]):
         assert "270 validation examples, one is 0.4 points" in made_run([0.81, 0.8, 0.82], distilled).verdict
+    few = made_run([0.8, 0.9, 0.8], [0.8, 0.8, 0.8], val_examples=10)
+    assert "10 validation examples, one is 10 points" in few.verdict
 
 
 def test_seeds_that_agree_on_a_single_example_measure_nothing():

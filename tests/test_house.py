@@ -46,6 +46,8 @@ def test_imports_flow_one_way(path):
             assert top not in ("app_support", "app_pages", "streamlit", "bench")
         if room.startswith("app_"):
             assert top not in ("course", "bench")
+        if room == "app_support":
+            assert top != "app_pages"
         if room == "toolkit" and path.stem not in ("plots", "widgets"):
             assert top not in ("matplotlib", "ipywidgets"), "no drawing left of plots"
 
