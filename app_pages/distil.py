@@ -3,71 +3,14 @@
 import pandas as pd
 import streamlit as st
 
-from app_support import charts, code, controls, downloads, exports, lecture, predict, side_by_side
-from app_support.experiments import (
-    distil_order,
-    in_words,
-    outcome,
-    settings_in_words,
-    start_distil,
-)
-from app_support.jobs import trainer
+from app_support import charts, code, controls, distil_runs, downloads, exports, lecture, predict, side_by_side
+from app_support.experiments import in_words, outcome, settings_in_words
 from app_support.look import percent
-from app_support.running import errors_as_sentences, progress, show_failure, stop_button
+from app_support.running import errors_as_sentences, follow, show_failure, stop_button
 from app_support.simple_controls import choice
 from app_support.words import say
 
-AT_ONCE = 2e6  # work (see Task.work) that takes about a second
-LOOK_EVERY = 0.3  # seconds
-RUNS_KEPT = 12
-
 OUTCOMES = ("above", "same", "below")
-
-
-def take_in(watch):
-    """Keep a run that has ended, or was stopped after its first epoch, among the runs."""
-    run = watch.result or watch.interim
-    del st.session_state["distil_job"]
-    if run is None or watch.failed:
-        st.session_state["distil_said"] = watch
-    if run is None:
-        return
-    number = st.session_state["run_number"] = st.session_state.get("run_number", 0) + 1
-    runs[number] = run
-    st.session_state["looked_at"] = number
-    for old in sorted(runs)[:-RUNS_KEPT]:
-        del runs[old]
-
-
-def wish(what):
-    """Take note of a button; it is granted once the controls have been read, which may have changed together with it."""
-    st.session_state["distil_wish"] = what
-
-
-def grant(what, watch):
-    """Do what a button asked for; gives the watch that there is then."""
-    if what == "reset":
-        st.session_state.pop("distil_job", None)
-        st.session_state.pop("distil_said", None)
-        st.session_state["distil_cleared"] = True
-        if watch is not None:
-            watch.stop()
-        return None
-    if watch is None:
-        watch = begin()
-    elif what == "train":
-        watch.go_on()
-    if what == "step":
-        watch.step()
-    return watch
-
-
-def begin():
-    """Order the run that the controls describe."""
-    st.session_state.pop("distil_said", None)
-    st.session_state.pop("distil_cleared", None)
-    watch = st.session_state["distil_job"] = start_distil(task, temperature, lam)
-    return watch
 
 
 def draw_curves(run, others, *, only_alone=False):
@@ -90,9 +33,9 @@ def compare_prediction(run):
     """Compare the reader's answer with a run of the settings that it was about, once one can say what happened."""
     if prediction.answer is None:
         return
-    if (run.task, run.temperature, run.lam) != (asked_task, asked_temperature, asked_lam):
+    if (run.task, run.temperature, run.lam) != asked:
         if not predict.is_compared("distil"):
-            st.caption(say("distil.asked_about", words=asked_words))
+            st.caption(say("distil.asked_about", words=settings_in_words(*asked)))
     elif not run.partial and run.task.seeds > 1 and not run.is_alone:
         predict.compare("distil", prediction, options, outcome(run.difference), run.verdict)
 
@@ -100,18 +43,18 @@ def compare_prediction(run):
 def show_run():
     """Draw the run that is looked at, say what happened, and offer it to be taken along."""
     numbers = sorted(runs, reverse=True)
-    if st.session_state.get("looked_at") not in numbers:
-        st.session_state.pop("looked_at", None)
+    if st.session_state.get(distil_runs.LOOKED_AT) not in numbers:
+        st.session_state.pop(distil_runs.LOOKED_AT, None)
     bar = st.container(horizontal=True, vertical_alignment="bottom")
     number = bar.selectbox(
         say("distil.run"),
         numbers,
         format_func={n: say("distil.run_name", number=n, words=runs[n].words) for n in numbers}.__getitem__,
-        key="looked_at",
+        key=distil_runs.LOOKED_AT,
         help=say("distil.run_help"),
     )
     run = runs[number]
-    if (run.task, run.temperature, run.lam) != (task, temperature, lam):
+    if (run.task, run.temperature, run.lam) != settings:
         now = say("distil.now_training" if busy else "distil.now_press")
         st.caption(say("distil.shown", words=run.words, now=now))
     comparable = [n for n in numbers if n != number and runs[n].task.dataset == run.task.dataset]
@@ -185,21 +128,16 @@ def share_of(test):
     return None if test is None else 100 * float(test.mean())
 
 
-@st.fragment(run_every=LOOK_EVERY)
-@errors_as_sentences()
-def grow(watch):
-    """Draw the curves as they grow; once the job has ended, run the page again."""
-    if not watch.running and not watch.catching_up:
-        st.rerun()
-    progress(watch)
-    if watch.interim is not None:
-        draw_curves(watch.interim.until(watch.hold_after), {}, only_alone=not prediction.open)
+def draw_so_far():
+    """Draw the curves of the job as far as this visitor wants to see them."""
+    if job.interim is not None:
+        draw_curves(job.interim.until(job.hold_after), {}, only_alone=not prediction.open)
 
 
-runs = st.session_state.setdefault("runs", {})  # number → DistilRun
+runs = distil_runs.kept()
 heading = st.container()
-picture, settings = st.columns([2, 1], gap="large")
-with settings:
+picture, right = st.columns([2, 1], gap="large")
+with right:
     with controls.group(say("controls.given"), "inventory_2"):
         given = controls.given()
         sentence = st.empty()
@@ -211,19 +149,19 @@ with settings:
     with controls.group(say("controls.may_cost"), "payments"):
         cost = controls.cost(given[0])
 task = controls.make_task(given, penalty, cost)
+settings = distil_runs.Settings(task, temperature, lam)
 sentence.caption(controls.sentence(task))
 
 with heading:
     lecture.heading(say("distil.title"))
-    asked_task, asked_temperature, asked_lam = st.session_state.get("distil_asked", (task, temperature, lam))
+    asked = st.session_state.get(distil_runs.ASKED, settings)
     options = {code_: say(f"distil.answer_{code_}") for code_ in OUTCOMES}
     question = say(
-        "distil.question", task=in_words(asked_task), temperature=f"{asked_temperature:g}", lam=f"{asked_lam:g}"
+        "distil.question", task=in_words(asked.task), temperature=f"{asked.temperature:g}", lam=f"{asked.lam:g}"
     )
-    asked_words = settings_in_words(asked_task, asked_temperature, asked_lam)
     prediction = predict.ask("distil", question, options)
     if prediction.answer is not None:  # from now on it is about these settings
-        st.session_state.setdefault("distil_asked", (task, temperature, lam))
+        st.session_state.setdefault(distil_runs.ASKED, settings)
     everywhere = (
         choice(
             st.segmented_control,
@@ -242,21 +180,7 @@ if everywhere:
     side_by_side.draw(task, temperature, lam, heading, picture, locked=not prediction.open)
     st.stop()
 
-job = st.session_state.get("distil_job")
-if job is not None and not job.paused and not job.running:
-    take_in(job)
-    job = None
-if (wished := st.session_state.pop("distil_wish", None)) is not None:
-    job = grant(wished, job)
-cleared = "distil_cleared" in st.session_state
-nothing_yet = job is None and not runs and not cleared and "distil_said" not in st.session_state
-if nothing_yet and (task.is_quick(2, AT_ONCE) or trainer.known(distil_order(task, temperature, lam))):
-    job = begin()
-    st.session_state["distil_asked"] = (task, temperature, lam)
-    job.wait(0.6)
-if job is not None and not job.paused and not job.running:  # at once: it was quick, or known
-    take_in(job)
-    job = None
+job = distil_runs.current(settings)
 busy = job is not None and job.running
 paused = job is not None and job.paused
 if paused:
@@ -269,7 +193,7 @@ with heading, st.container(horizontal=True, vertical_alignment="center"):
         icon=":material/play_arrow:",
         disabled=busy or locked,
         key="train",
-        on_click=wish,
+        on_click=distil_runs.wish,
         args=("train",),
         help=say("distil.train_help"),
     )
@@ -286,7 +210,7 @@ with heading, st.container(horizontal=True, vertical_alignment="center"):
         icon=":material/skip_next:",
         disabled=busy or locked,
         key="step",
-        on_click=wish,
+        on_click=distil_runs.wish,
         args=("step",),
         help=say("distil.step_help"),
     )
@@ -295,18 +219,18 @@ with heading, st.container(horizontal=True, vertical_alignment="center"):
     st.button(
         say("distil.reset"),
         icon=":material/restart_alt:",
-        disabled=locked or (cleared and job is None),
+        disabled=locked or (distil_runs.is_cleared() and job is None),
         key="reset",
-        on_click=wish,
+        on_click=distil_runs.wish,
         args=("reset",),
         help=say("distil.reset_help"),
     )
     st.caption(in_words(task))
 
 with picture, errors_as_sentences():
-    said = st.session_state.get("distil_said")
+    said = distil_runs.ended_without_result()
     if busy or (paused and job.catching_up):
-        grow(job)
+        follow(job, draw_so_far)
     elif paused:
         epochs = job.job.order["task"]["epochs"]
         st.info(say("job.paused", epoch=job.hold_after, epochs=epochs), icon=":material/pause:")
@@ -320,7 +244,7 @@ with picture, errors_as_sentences():
             st.info(say("distil.stopped_early", below=below), icon=":material/info:")
     if busy or paused:
         pass
-    elif cleared:
+    elif distil_runs.is_cleared():
         st.info(say("distil.ready"), icon=":material/info:")
         if runs and prediction.open:
             show_table()

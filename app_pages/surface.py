@@ -7,7 +7,7 @@ from app_support import charts, code, controls, downloads, exports, lecture, pre
 from app_support.experiments import in_words, points, start_surface, surface_order
 from app_support.jobs import trainer
 from app_support.look import percent
-from app_support.running import errors_as_sentences, progress, show_failure, stop_button
+from app_support.running import errors_as_sentences, follow, show_failure, stop_button
 from app_support.simple_controls import choice, several
 from app_support.words import say
 from toolkit import metrics
@@ -15,7 +15,7 @@ from toolkit import metrics
 LAMS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0)
 AT_ONCE = 1.5e7  # work (see Task.work) of a few seconds
 BEST = "best"  # in the address: the cell that validation chose
-LOOK_EVERY = 0.15  # seconds between two looks at the job; a look costs a few milliseconds
+LOOK_EVERY = 0.15  # seconds: a small surface has a new seed several times a second
 CORNERS = ("high_high", "high_low", "low_high", "low_low")
 
 
@@ -150,15 +150,6 @@ def show_cell(surface, t, lam):
     )
 
 
-@st.fragment(run_every=LOOK_EVERY)
-@errors_as_sentences()
-def follow(watch, seeds_shown):
-    """Show how far the job is; once it has a new seed or has ended, run the page again."""
-    if not watch.running or (watch.interim is not None and len(watch.interim.scores.seeds) > seeds_shown):
-        st.rerun()
-    progress(watch)
-
-
 heading = st.container()
 picture, settings = st.columns([2, 1], gap="large")
 with settings:
@@ -225,7 +216,7 @@ with picture:
         elif st.session_state["surface_task"] != wanted:
             st.caption(say("surface.shown", words=in_words(st.session_state["surface_task"][0])))
         if busy:
-            follow(job, 0 if surface is None else len(surface.scores.seeds))
+            follow(job, parts_seen=0 if surface is None else surface.parts, every=LOOK_EVERY)
         if not prediction.open:
             st.info(say("surface.locked"), icon=":material/info:")
         elif surface is not None:

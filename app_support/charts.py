@@ -4,6 +4,7 @@ Plain dictionaries, as the browser gets them: to build a chart by Altair takes a
 trained meanwhile wait for it.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -288,7 +289,7 @@ def names_axis(values: Sequence[float | str]) -> Spec:
     names = [value if isinstance(value, str) else f"{value:g}" for value in values]
     return {
         "values": list(range(len(names))),
-        "labelExpr": f"{names}[datum.value]",
+        "labelExpr": f"{json.dumps(names)}[datum.value]",
         "grid": False,
         "ticks": False,
         "labelOverlap": True,

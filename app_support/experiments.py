@@ -214,6 +214,11 @@ class SideBySide:
     alone_test: np.ndarray
     distilled_test: np.ndarray
 
+    @property
+    def parts(self) -> int:
+        """How many rows are done."""
+        return len(self.rows)
+
     def differences(self) -> dict[str, metrics.Interval]:
         """Give the paired difference on validation for each row."""
         return {
@@ -265,14 +270,19 @@ class Surface:
     teacher_test: float
 
     @property
+    def parts(self) -> int:
+        """How many seeds are done."""
+        return len(self.scores.seeds)
+
+    @property
     def partial(self) -> bool:
         """Whether seeds are missing that were ordered."""
-        return len(self.scores.seeds) < self.task.seeds
+        return self.parts < self.task.seeds
 
     @property
     def done(self) -> Task:
         """The task as far as it was done: with the seeds that there are."""
-        return replace(self.task, seeds=len(self.scores.seeds))
+        return replace(self.task, seeds=self.parts)
 
 
 def surface_order(task: Task, temperatures: Sequence[float], lams: Sequence[float]) -> Message:

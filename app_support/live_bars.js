@@ -1,32 +1,12 @@
 // Bars that follow the finger: soft targets are computed here, from logits, while the slider is dragged.
 // Python hears of the temperature once it is released.
 
-const SVG = "http://www.w3.org/2000/svg";
-
-function make(parent, tag, attributes) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  parent.append(element);
-  return element;
-}
-
-function text(parent, className, content) {
-  const element = document.createElement("span");
-  element.className = className;
-  element.textContent = content;
-  parent.append(element);
-  return element;
-}
-
 function softTargets(logits, temperature) {
   const highest = Math.max(...logits);
   const weights = logits.map((z) => Math.exp((z - highest) / temperature));
   const sum = weights.reduce((a, b) => a + b, 0);
   return weights.map((w) => w / sum);
 }
-
-// Words come from the catalogue, with places for what only this picture knows: "{first} with {share}".
-const fill = (template, values) => template.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
 const entropy = (p) => p.reduce((sum, q) => (q > 0 ? sum - q * Math.log(q) : sum), 0);
 

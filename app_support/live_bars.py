@@ -1,11 +1,11 @@
 """The slider that moves bars while it is dragged: a small component that computes soft targets in the browser."""
 
 import math
-from pathlib import Path
 
 import streamlit as st
 
 from app_support import link
+from app_support.component import component
 from app_support.look import ALONE, DISTILLED, TEACHER
 from app_support.soft_view import Example
 from app_support.words import say, template
@@ -30,13 +30,7 @@ _WORDS = (
     "then",
     "described",
 )
-_FOLDER = Path(__file__).parent
-_render = st.components.v2.component(
-    "live_bars",
-    html=(_FOLDER / "live_bars.html").read_text(encoding="utf-8"),
-    css=(_FOLDER / "live_bars.css").read_text(encoding="utf-8"),
-    js=(_FOLDER / "live_bars.js").read_text(encoding="utf-8"),
-)
+_render = component("live_bars")
 
 
 def nearest_temperature(text: str | None) -> float:

@@ -1,4 +1,4 @@
-"""The look that pages and charts share: the colours of ``toolkit.plots`` (a test compares them) and one text size.
+"""The look that pages and charts share: the three colours of ``toolkit.plots`` (a test compares them), more for earlier runs, and one text size.
 
 They stand here once more because importing matplotlib would delay the first picture by half a second.
 """

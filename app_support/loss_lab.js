@@ -1,25 +1,8 @@
 // The loss of one example and the gradient that reaches the student, computed here while the sliders are dragged.
 // A browser test compares every number with autograd through toolkit.losses. Python hears of a value once it is released.
 
-const SVG = "http://www.w3.org/2000/svg";
 const NAMES = ["lam", "lam_f", "T"];
 
-function make(parent, tag, attributes = {}) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  parent.append(element);
-  return element;
-}
-
-function text(parent, className, content) {
-  const element = document.createElement("span");
-  element.className = className;
-  element.textContent = content;
-  parent.append(element);
-  return element;
-}
-
-const fill = (template, values) => template.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 const sum = (values) => values.reduce((a, b) => a + b, 0);
 
 function logSoftmax(logits, temperature) {

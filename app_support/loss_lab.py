@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from app_support import link
-from app_support.live_bars import TEMPERATURES
+from app_support.component import component
+from app_support.live_bars import FIRST_TEMPERATURE, TEMPERATURES, nearest_temperature
 from app_support.look import ALONE, DISTILLED, TEACHER
 from app_support.words import say, template
 
@@ -17,20 +17,14 @@ STOPS: dict[str, tuple[float, ...]] = {
     "lam_f": (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
     "T": TEMPERATURES,
 }
-FIRST = {"lam": 0.5, "lam_f": 0.01, "T": 4.0}
+FIRST = {"lam": 0.5, "lam_f": 0.01, "T": FIRST_TEMPERATURE}
 _WORDS = (
     *STOPS,
     *(f"{name}_help" for name in STOPS),
     *(f"part_{name}" for name in ("hard", "soft", "complexity", "total", "printed")),
     *("repaired_bars", "printed", "repaired", "on_logits", "on_weights", "sentence", "described", "described_weights"),
 )
-_FOLDER = Path(__file__).parent
-_render = st.components.v2.component(
-    "loss_lab",
-    html=(_FOLDER / "loss_lab.html").read_text(encoding="utf-8"),
-    css=(_FOLDER / "loss_lab.css").read_text(encoding="utf-8"),
-    js=(_FOLDER / "loss_lab.js").read_text(encoding="utf-8"),
-)
+_render = component("loss_lab")
 
 
 @dataclass(frozen=True)
@@ -58,6 +52,8 @@ def nearest(name: str, text: str) -> float:
     >>> nearest("lam", "0.52"), nearest("lam", "nan"), nearest("T", "")
     (0.5, 0.5, 4.0)
     """
+    if name == "T":
+        return nearest_temperature(text)
     try:
         wanted = float(text)
     except ValueError:

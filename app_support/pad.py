@@ -6,12 +6,11 @@ in the same way, for images of any size.
 
 import functools
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import streamlit as st
 
+from app_support.component import component
 from app_support.look import DISTILLED
 from app_support.soft_view import STUDENT, Example, SoftView
 from app_support.words import say
@@ -20,13 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 BLOCK = 4
-_FOLDER = Path(__file__).parent
-_render = st.components.v2.component(
-    "pad",
-    html=(_FOLDER / "pad.html").read_text(encoding="utf-8"),
-    css=(_FOLDER / "pad.css").read_text(encoding="utf-8"),
-    js=(_FOLDER / "pad.js").read_text(encoding="utf-8"),
-)
+_render = component("pad")
 
 
 def reduce(ink: str, height: int, width: int) -> np.ndarray | None:

@@ -1,7 +1,7 @@
 """What pages show of work in the background: progress, place in the queue, time left; and errors as sentences."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import streamlit as st
 
@@ -56,13 +56,25 @@ def stop_button(watch: Watch, key: str, what_stays: str) -> None:
     )
 
 
-def follow(watch: Watch) -> None:
-    """Show a running job's progress, and run the page again when it has ended."""
+def follow(
+    watch: Watch, draw: Callable[[], None] = lambda: None, parts_seen: int | None = None, every: float = 0.3
+) -> None:
+    """Show a running job's progress, and run the page again when it has ended.
 
-    @st.fragment(run_every=0.3)
+    Parameters
+    ----------
+    draw : shows what there is so far, at each look
+    parts_seen : of an interim result that grows by parts, how many the page shows; it runs again once there are more
+    every : seconds between two looks; each costs a few milliseconds
+    """
+
+    @st.fragment(run_every=every)
+    @errors_as_sentences()
     def look() -> None:
-        if not watch.running:
+        grown = parts_seen is not None and watch.interim is not None and watch.interim.parts > parts_seen
+        if grown or not (watch.running or watch.catching_up):
             st.rerun()
         progress(watch)
+        draw()
 
     look()

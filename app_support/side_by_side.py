@@ -15,14 +15,12 @@ from app_support.experiments import (
 )
 from app_support.jobs import Watch
 from app_support.look import percent
-from app_support.running import errors_as_sentences, progress, show_failure, stop_button
+from app_support.running import errors_as_sentences, follow, show_failure, stop_button
 from app_support.tasks import Task
 from app_support.words import say
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
-
-LOOK_EVERY = 0.3  # seconds
 
 
 def draw(
@@ -56,10 +54,10 @@ def draw(
                 shown = _words(*st.session_state["scenarios_task"])
                 st.caption(say("distil.all_shown", words=shown, now="" if busy else say("distil.now_press")))
             if job.stopped:
-                done = 0 if result is None else len(result.rows)
+                done = 0 if result is None else result.parts
                 st.info(say("distil.all_stopped", done=done, count=len(job.job.order["rows"])), icon=":material/info:")
             if busy:
-                grow_rows(job, 0 if result is None else len(result.rows))
+                follow(job, parts_seen=0 if result is None else result.parts)
             if result is not None:
                 show_side_by_side(result)
 
@@ -75,15 +73,6 @@ def _words(task: Task, temperature: float, lam: float) -> str:
         epochs=task.epochs,
         seeds=seeds_in_words(task),
     )
-
-
-@st.fragment(run_every=LOOK_EVERY)
-@errors_as_sentences()
-def grow_rows(watch: Watch, rows_shown: int) -> None:
-    """Show progress; once a row is new or the job has ended, run the page again."""
-    if not watch.running or (watch.interim is not None and len(watch.interim.rows) > rows_shown):
-        st.rerun()
-    progress(watch)
 
 
 def show_side_by_side(result: SideBySide) -> None:

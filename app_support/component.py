@@ -1,0 +1,19 @@
+"""Components of our own: a folder's ``<name>.html``, ``.css`` and ``.js``, and what all of them share (``shared.js``)."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+_FOLDER = Path(__file__).parent
+
+
+def component(name: str) -> Callable[..., Any]:
+    """Register a component; gives what draws it."""
+    html, css, js = (_read(f"{name}.{kind}") for kind in ("html", "css", "js"))
+    return st.components.v2.component(name, html=html, css=css, js=_read("shared.js") + js)
+
+
+def _read(file_name: str) -> str:
+    return (_FOLDER / file_name).read_text(encoding="utf-8")
