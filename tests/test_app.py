@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from app_support import controls, experiments, link, live_bars, predict, resources, soft_view
 from app_support.tasks import Task
 from app_support.words import LANGUAGES
-from toolkit import models, scenarios
+from toolkit import files, models, scenarios
 
 APP = Path(__file__).parent.parent / "app.py"
 PAGES = ("soft_targets", "distil", "surface", "formulas")
@@ -520,3 +520,11 @@ def test_a_control_that_changes_together_with_the_button_counts():
     at.button(key="train").click()
     finished(at.run())
     assert at.session_state["runs"][max(at.session_state["runs"])].lam == 0.5
+
+
+def test_an_upload_never_touches_the_disk():
+    from starlette.formparsers import MultiPartParser
+
+    import app_support.own_data  # noqa: F401 - it says so to the server's library
+
+    assert MultiPartParser.spool_max_size > files.LIMITS.max_bytes
