@@ -19,5 +19,6 @@ pages = {
 page = st.navigation(list(pages.values()), position="top")
 if asked_for is not None and page != pages[asked_for]:
     st.switch_page(pages[asked_for])
+link.enter(page.url_path)
 with errors_as_sentences():
     page.run()

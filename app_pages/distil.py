@@ -29,6 +29,11 @@ def draw_curves(run, others, *, only_alone=False):
     st.vega_lite_chart(charts.accuracy_curves(curves, run.teacher_val, run.task.epochs), alt=alt)
 
 
+def why(task):
+    """Say what speaks for the teacher in a scenario, whatever came of it."""
+    return say(f"distil.why_{task.scenario}", **dict(task.parameter))
+
+
 def compare_prediction(run):
     """Compare the reader's answer with a run of the settings that it was about, once one can say what happened."""
     if prediction.answer is None:
@@ -37,7 +42,7 @@ def compare_prediction(run):
         if not predict.is_compared("distil"):
             st.caption(say("distil.asked_about", words=settings_in_words(*asked)))
     elif not run.partial and run.task.seeds > 1 and not run.is_alone:
-        predict.compare("distil", prediction, options, outcome(run.difference), run.verdict)
+        predict.compare("distil", prediction, options, outcome(run.difference), why(run.task))
 
 
 def show_run():
@@ -154,14 +159,6 @@ sentence.caption(controls.sentence(task))
 
 with heading:
     lecture.heading(say("distil.title"))
-    asked = st.session_state.get(distil_runs.ASKED, settings)
-    options = {code_: say(f"distil.answer_{code_}") for code_ in OUTCOMES}
-    question = say(
-        "distil.question", task=in_words(asked.task), temperature=f"{asked.temperature:g}", lam=f"{asked.lam:g}"
-    )
-    prediction = predict.ask("distil", question, options)
-    if prediction.answer is not None:  # from now on it is about these settings
-        st.session_state.setdefault(distil_runs.ASKED, settings)
     everywhere = (
         choice(
             st.segmented_control,
@@ -175,10 +172,19 @@ with heading:
         )
         == "all"
     )
-
 if everywhere:
-    side_by_side.draw(task, temperature, lam, heading, picture, locked=not prediction.open)
+    side_by_side.draw(settings, heading, picture)
     st.stop()
+
+with heading:
+    asked = st.session_state.get(distil_runs.ASKED, settings)
+    options = {code_: say(f"distil.answer_{code_}") for code_ in OUTCOMES}
+    question = say(
+        "distil.question", task=in_words(asked.task), temperature=f"{asked.temperature:g}", lam=f"{asked.lam:g}"
+    )
+    prediction = predict.ask("distil", question, options)
+    if prediction.answer is not None:  # from now on it is about these settings
+        st.session_state.setdefault(distil_runs.ASKED, settings)
 
 job = distil_runs.current(settings)
 busy = job is not None and job.running
@@ -249,7 +255,7 @@ with picture, errors_as_sentences():
         if runs and prediction.open:
             show_table()
     elif not runs and said is None:
-        st.info(say("distil.not_begun"), icon=":material/info:")
+        st.info(say("distil.not_begun") if prediction.open else say("distil.answer_first"), icon=":material/info:")
     elif runs and not prediction.open:
         st.info(say("distil.locked"), icon=":material/info:")
         draw_curves(runs[max(runs)], {}, only_alone=True)

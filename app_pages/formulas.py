@@ -50,14 +50,17 @@ chosen = choice(
 loss_lab(EXAMPLES[chosen], locked=not prediction.open)
 
 st.header(say("formulas.repairs"), anchor=False)
+if not prediction.open:
+    st.caption(say("formulas.repairs_locked"))
 for name, (printed, repaired) in REPAIRS.items():
     with st.container(border=True):
         left, right = st.columns(2)
         left.caption(say("formulas.as_printed"))
         left.latex(printed)
-        right.caption(say("formulas.as_repaired"))
-        right.latex(repaired)
-        st.markdown(say(f"formulas.repair_{name}"))
+        if prediction.open:  # what was wrong answers the question
+            right.caption(say("formulas.as_repaired"))
+            right.latex(repaired)
+            st.markdown(say(f"formulas.repair_{name}"))
 
 st.header(say("formulas.words"), anchor=False)
 wanted = st.text_input(say("formulas.search"), key="search", help=say("formulas.search_help"))

@@ -41,7 +41,7 @@ def soft_targets_of(logits, temperature):
     return weights / weights.sum()
 
 
-def ask_about(example):
+def ask_about(index, example):
     """Ask what becomes of the likeliest wrong class; gives the prediction, and what happens."""
     bars = {t: soft_targets_of(example.teacher_logits, t) for t in (LOCKED_AT, ASKED_UNTIL)}
     second = int(np.argsort(-bars[LOCKED_AT], kind="stable")[1])
@@ -51,6 +51,7 @@ def ask_about(example):
     question = say("soft_targets.question", second=example.class_names[second])
     explanation = say(
         "soft_targets.explanation",
+        index=index,
         second=example.class_names[second],
         before=percent(before),
         after=percent(after),
@@ -145,9 +146,11 @@ with heading:
     lecture.heading(say(f"soft_targets.title_{verdict}", sure=sure, seen=article(seen), true=article(true)))
 
 with asking:
-    prediction, to_compare = ask_about(st.session_state.get("soft_asked", example))
+    prediction, to_compare = ask_about(*st.session_state.get("soft_asked", (index, example)))
     if prediction.answer is not None:
-        st.session_state.setdefault("soft_asked", example)  # the answer stays about it when another one is shown
+        st.session_state.setdefault(
+            "soft_asked", (index, example)
+        )  # the answer stays about it when another one is shown
         predict.compare("soft_targets", prediction, *to_compare)
 with picture:
     if prediction.open and "temperature" not in st.session_state and not link.given("T"):

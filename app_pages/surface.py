@@ -122,7 +122,7 @@ def show(surface, busy):
             say("surface.csv"), "surface.csv", lambda: exports.surface_csv(surface), say("surface.csv_help")
         )
         downloads.offer_figure("surface", lambda: exports.surface_figure(surface, (t, lam)))
-        downloads.offer_code("surface", lambda: code.surface(surface))
+        downloads.offer_code("surface", lambda: code.surface(surface, (t, lam)))
 
 
 def show_cell(surface, t, lam):
@@ -206,7 +206,7 @@ with heading, st.container(horizontal=True, vertical_alignment="center"):
 
 with picture:
     if job is None:
-        st.info(say("surface.not_begun"), icon=":material/info:")
+        st.info(say("surface.not_begun") if prediction.open else say("surface.answer_first"), icon=":material/info:")
     else:
         surface = job.interim  # read once: the job may put more seeds there at any moment
         if job.failed:
@@ -218,7 +218,8 @@ with picture:
         if busy:
             follow(job, parts_seen=0 if surface is None else surface.parts, every=LOOK_EVERY)
         if not prediction.open:
-            st.info(say("surface.locked"), icon=":material/info:")
+            if job.running or surface is not None:
+                st.info(say("surface.locked"), icon=":material/info:")
         elif surface is not None:
             if not busy:
                 compare_prediction(surface)

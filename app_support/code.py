@@ -55,6 +55,14 @@ for seed in {seeds!r}:
 t, lam = surface.best_cell()
 print("validation chose: T =", surface.temperatures[t], "lam =", surface.lams[lam])
 print("validation, mean over seeds:", surface.val_accuracy.mean(-1).tolist())
+t, lam, alone = {t}, {lam}, surface.lams.index(0)  # the cell that was looked at
+print("cell: T =", surface.temperatures[t], "lam =", surface.lams[lam])
+for part, accuracy, examples in [
+    ("validation", surface.val_accuracy, surface.val_examples),
+    ("test", surface.accuracy, surface.test_examples),
+]:
+    difference = metrics.confidence_interval(accuracy[t, lam] - accuracy[t, alone], examples=examples)
+    print(f"{{part}}: {{accuracy[t, lam].mean():.4f}}, from the student alone {{metrics.in_points(difference)}}")
 """
 
 
@@ -126,10 +134,12 @@ def soft_targets(name: str, index: int, temperature: float, *, distilled: bool) 
     )
 
 
-def surface(result: Surface) -> str:
-    """Write the script that repeats a surface."""
+def surface(result: Surface, cell: tuple[int, int]) -> str:
+    """Write the script that repeats a surface, and says how one of its cells did."""
     task, scores = result.task, result.scores
     return _begin(task, "surface.py") + _SURFACE.format(
+        t=cell[0],
+        lam=cell[1],
         seeds=list(scores.seeds),
         student=task.student,
         temperatures=list(scores.temperatures),

@@ -1,5 +1,6 @@
 """The controls that pages share. The address holds what each of them shows, and can hide each of them (``link.py``)."""
 
+import os
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -97,12 +98,18 @@ def cost(dataset_name: str) -> tuple[str, int, int, int]:
     names = [name for name in models.names("student") if dataset.kind != "table" or not name.startswith("cnn")]
     student = choice(st.selectbox, "size", say("controls.size"), names, "mlp-64", say("controls.size_help"))
     parameters = models.count_parameters(models.build(student, dataset, 0))
-    st.caption(say("controls.parameters", count=f"{parameters:,}", machine=machine.describe()))
+    st.caption(say("controls.parameters", count=f"{parameters:,}", machine=_machine()))
     epochs = number(st.slider, "epochs", say("controls.epochs"), 1, 300, 100, 1, say("controls.epochs_help"))
     seeds = number(st.slider, "seeds", say("controls.seeds"), 1, 20, 5, 1, say("controls.seeds_help"))
     label, help_text = say("controls.first_seed"), say("controls.first_seed_help")
     first_seed = number(st.number_input, "seed", label, 0, 9999, 0, 1, help_text)
     return student, int(epochs), int(seeds), int(first_seed)
+
+
+def _machine() -> str:
+    """Name what trains: the toolkit's own words are English."""
+    name = machine.describe()
+    return say("controls.processor", cores=os.cpu_count()) if name.startswith("processor") else name
 
 
 def sentence(task: Task) -> str:

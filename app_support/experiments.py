@@ -148,12 +148,12 @@ class DistilRun:
 
     @property
     def advice(self) -> str:
-        """Say what to look at where nothing was measured; empty where something was."""
+        """Say what to look at where distillation did not pay; empty where it did."""
         if self.partial:
             return ""
         if self.is_alone:
             return say("distil.advice", ideas=say("distil.advice_lam"))
-        if self.task.seeds > 1 and not self.difference.holds_zero:
+        if self.task.seeds > 1 and outcome(self.difference) == "above":
             return ""
         ahead = self.teacher_val - float(self.alone[:, -1].mean())
         ideas = []

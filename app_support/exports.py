@@ -42,6 +42,13 @@ def _settings(task: Task) -> dict[str, object]:
     return asdict(task) | {"parameter": parameter}
 
 
+def _arm(arm: str, temperature: float, lam: float) -> dict[str, object]:
+    """Name an arm with its weights: the student alone learns from labels, without a term that T or λ_f could change."""
+    if arm == "student alone":
+        return {"arm": arm, "temperature": None, "lam": 0.0, "penalty_weight": 0.0}
+    return {"arm": arm, "temperature": temperature, "lam": lam}
+
+
 def results_csv(runs: Mapping[int, DistilRun]) -> str:
     """One row per run, arm and seed: validation accuracy after the last epoch, and test accuracy of a finished run."""
     rows = [
@@ -49,9 +56,7 @@ def results_csv(runs: Mapping[int, DistilRun]) -> str:
             "run": number,
             **_settings(run.task),
             "epochs_done": run.epochs_done,
-            "temperature": run.temperature,
-            "lam": run.lam,
-            "arm": arm,
+            **_arm(arm, run.temperature, run.lam),
             "seed": seed,
             "val_accuracy": history[place, -1],
             "test_accuracy": None if test is None else test[place],
@@ -86,9 +91,7 @@ def side_by_side_csv(result: SideBySide) -> str:
         {
             "row": label,
             **_settings(task),
-            "temperature": result.temperature,
-            "lam": result.lam,
-            "arm": arm,
+            **_arm(arm, result.temperature, result.lam),
             "seed": seed,
             "val_accuracy": val[row, place],
             "test_accuracy": test[row, place],

@@ -57,6 +57,16 @@ class Job:
         """Whether it is paused where it stands, so that others have their turn."""
         return self.hold_after is not None and self.epochs_done >= self.hold_after
 
+    @property
+    def seconds_left(self) -> float | None:
+        """How long what it is doing will take from here at the pace so far; None while nobody can say."""
+        if self.pace_from is None or not self.running:
+            return None
+        began, share = self.pace_from
+        if self.share - share < 0.05 * (self.end_of_phase - share) or self.share <= share:
+            return None
+        return (time.monotonic() - began) * (self.end_of_phase - self.share) / (self.share - share)
+
     def hear(self, message: pipe.Message, arrays: pipe.Arrays) -> None:
         """Take in what the worker tells."""
         event = message["event"]
@@ -151,18 +161,18 @@ class Watch:
     @property
     def ahead(self) -> int:
         """How many jobs have their turn before this one."""
-        return self._trainer.ahead_of(self.job) if self.job.running else 0
+        return len(self._trainer.before(self.job)) if self.job.running else 0
 
     @property
     def seconds_left(self) -> float | None:
         """How long what it is doing will take from here at the pace so far; None while nobody can say."""
-        job = self.job
-        if job.pace_from is None or not job.running:
-            return None
-        began, share = job.pace_from
-        if job.share - share < 0.05 * (job.end_of_phase - share) or job.share <= share:
-            return None
-        return (time.monotonic() - began) * (job.end_of_phase - job.share) / (job.share - share)
+        return self.job.seconds_left
+
+    @property
+    def seconds_of_the_one_before(self) -> float | None:
+        """How long the job that is trained now will take; None while nobody can say."""
+        now = self._trainer.before(self.job)
+        return now[0].seconds_left if now else None
 
     def wait(self, seconds: float) -> bool:
         """Wait at most so long; True if the work has ended."""
@@ -242,11 +252,11 @@ class Trainer:
         job = self._jobs.get(json.dumps(order, sort_keys=True))
         return job is not None and job.result is not None and not job.stopped
 
-    def ahead_of(self, job: Job) -> int:
-        """How many jobs have their turn before this one."""
+    def before(self, job: Job) -> list[Job]:
+        """Give the jobs that have their turn before this one, in that order."""
         with self._lock:
-            before = [other for other in self._jobs.values() if other.number < job.number and other.running]
-            return sum(not other.held and not other.stopped for other in before)
+            earlier = [other for other in self._jobs.values() if other.number < job.number and other.running]
+            return [other for other in earlier if not other.held and not other.stopped]
 
     def settle(self, job: Job) -> None:
         """Tell the worker what the visitors of a job want: to go on, to pause, or nothing any more."""

@@ -12,6 +12,8 @@ from typing import Any
 import streamlit as st
 
 _GIVEN, _WRITTEN = "link_given", "link_written"  # in the session: what links said, what this run has to say
+_MISFITS = "link_misfits"  # in the session: control → what was said in vain, and what is shown instead
+_PAGE = "link_page"  # in the session: the page that was drawn last
 _SEEN = "link_seen"  # in the session, once an address was taken over
 _ON_EVERY_PAGE = ("lang", "hide")
 _KEPT_BY_COMPONENTS = ("temperature", "pad_temperature", "bars", "pad_bars", "loss_lab", "shown_example")
@@ -46,6 +48,20 @@ def arrive() -> str | None:
     return page
 
 
+def enter(page: str) -> None:
+    """Have the controls of a page that was just entered take up what the address says.
+
+    Streamlit knows a control of another page by the same name, but draws the new one as if nothing had been set.
+    """
+    if st.session_state.get(_PAGE) != page:
+        st.session_state[_PAGE] = page
+        for name in st.session_state.get(_GIVEN, {}):
+            if name == "lang" and name in st.session_state:
+                st.session_state[name] = st.session_state[name]
+            elif name != "hide":
+                st.session_state.pop(name, None)
+
+
 def _forget_controls(given: dict[str, str]) -> None:
     """Forget what was set before: what a preset does not say has its default."""
     for name in [*given, *_KEPT_BY_COMPONENTS, *(key for key in st.session_state if str(key).startswith("example_"))]:
@@ -78,6 +94,22 @@ def settle() -> None:
     written = st.session_state.get(_WRITTEN, {})
     if any(st.query_params.get(name) != value for name, value in written.items()):
         st.query_params.update(written)
+
+
+def note_misfit(name: str, said: str) -> None:
+    """Take note that a control cannot show what the address says of it; nothing where it can."""
+    st.session_state.setdefault(_MISFITS, {})[name] = (said, None)
+
+
+def misfit(name: str, shown: str) -> str:
+    """Give what the address said in vain, as long as what is shown in its place has not been changed; else nothing."""
+    misfits = st.session_state.setdefault(_MISFITS, {})
+    said, first_shown = misfits.get(name, ("", None))
+    if said and first_shown in (None, shown):
+        misfits[name] = said, shown
+        return str(said)
+    misfits.pop(name, None)
+    return ""
 
 
 def is_hidden(name: str) -> bool:

@@ -57,6 +57,9 @@ def live_bars(
     released = (st.session_state.get(key) or {}).get("temperature")  # newer than what the page knows
     if released in TEMPERATURES and not locked:
         temperature = released
+    words = {name: template(f"soft_targets.bars_{name}") for name in _WORDS}
+    if example.label is None:  # no class is wrong
+        words["sentence"] = template("soft_targets.bars_sentence_drawing")
     _render(
         key=key,
         data={
@@ -72,7 +75,7 @@ def live_bars(
             "temperature": temperature,
             "locked": locked,
             "hidden": link.is_hidden("T"),
-            "words": {name: template(f"soft_targets.bars_{name}") for name in _WORDS},
+            "words": words,
         },
         default={"temperature": temperature},
         on_temperature_change=lambda: None,

@@ -114,17 +114,19 @@ function draw(root, data, parts, at) {
   for (const [name, place] of parts.lines) place.textContent = numbers[name].toFixed(3);
   parts.classes.forEach((row, c) => {
     signedBar(row.svg, [numbers.hardPart[c], numbers.softPart[c], numbers.gradient[c]], data.reach, colours);
-    row.printed.textContent = "0";
+    row.printed.textContent = data.locked ? "?" : "0"; // the page asks for it
     row.repaired.textContent = signed(numbers.gradient[c]);
   });
   parts.weights.forEach((row, i) => {
     signedBar(row.svg, [numbers.onWeights[i]], data.weights_reach, colours);
-    row.printed.textContent = row.repaired.textContent = signed(numbers.onWeights[i]);
+    row.repaired.textContent = signed(numbers.onWeights[i]);
+    row.printed.textContent = data.locked ? "?" : row.repaired.textContent;
   });
   const norm = Math.sqrt(sum(numbers.gradient.map((g) => g * g))).toFixed(3);
-  root.querySelector(".sentence").textContent = fill(data.words.sentence, { norm });
+  root.querySelector(".sentence").textContent = data.locked ? "" : fill(data.words.sentence, { norm });
   const described = parts.classes.map((row, c) => `${data.example.classes[c]} ${row.repaired.textContent}`).join("; ");
-  root.querySelector(".classes").setAttribute("aria-label", fill(data.words.described, { numbers: described }));
+  const asPrinted = data.locked ? "" : data.words.described_printed;
+  root.querySelector(".classes").setAttribute("aria-label", fill(data.words.described, { numbers: described }) + asPrinted);
   const onWeights = numbers.onWeights.map(signed).join("; ");
   root.querySelector(".weights").setAttribute("aria-label", fill(data.words.described_weights, { numbers: onWeights }));
   root.querySelector(".terms").setAttribute(

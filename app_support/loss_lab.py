@@ -22,7 +22,17 @@ _WORDS = (
     *STOPS,
     *(f"{name}_help" for name in STOPS),
     *(f"part_{name}" for name in ("hard", "soft", "complexity", "total", "printed")),
-    *("repaired_bars", "printed", "repaired", "on_logits", "on_weights", "sentence", "described", "described_weights"),
+    *(
+        "repaired_bars",
+        "printed",
+        "repaired",
+        "on_logits",
+        "on_weights",
+        "sentence",
+        "described",
+        "described_printed",
+        "described_weights",
+    ),
 )
 _render = component("loss_lab")
 

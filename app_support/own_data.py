@@ -60,6 +60,7 @@ def _take_upload(kept: dict[str, resources.OwnData]) -> None:
             help=say("own.label_help"),
         )
         if label == _NOTHING:
+            st.info(say("own.choose_label"), icon=":material/info:")
             return
         wanted = content, upload.name, label
         given = next((own for own in kept.values() if (own.content, own.file_name, own.label) == wanted), None)

@@ -83,7 +83,9 @@ def compare(page: str, prediction: Prediction, options: Mapping[str, str], happe
     if prediction.answer is None:
         return
     right = prediction.answer == happened
-    verdict = say("predict.right" if right else "predict.other", predicted=options[prediction.answer])
+    verdict = say(
+        "predict.right" if right else "predict.other", predicted=options[prediction.answer], happened=options[happened]
+    )
     (st.success if right else st.info)(
         f"{verdict} {explanation}", icon=":material/check:" if right else ":material/lightbulb:"
     )

@@ -34,8 +34,12 @@ def show_failure(watch: Watch) -> None:
 
 def progress(watch: Watch) -> None:
     """Show how far a job is, how many have their turn before it, and how long it will take."""
-    if watch.ahead:
-        st.progress(0.0, text=say("job.queue", ahead=watch.ahead))
+    if ahead := watch.ahead:
+        left = watch.seconds_of_the_one_before
+        words = (
+            say("job.queue", ahead=ahead) if left is None else say("job.queue_left", ahead=ahead, seconds=round(left))
+        )
+        st.progress(0.0, text=words)
         return
     key, values = watch.job.doing
     words = say(key, **values)

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app_support import charts, code, controls, downloads, exports
+from app_support import charts, code, controls, downloads, exports, predict
+from app_support.distil_runs import Settings
 from app_support.experiments import (
     SideBySide,
     outcome,
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
 
-def draw(
-    task: Task, temperature: float, lam: float, heading: "DeltaGenerator", picture: "DeltaGenerator", *, locked: bool
-) -> None:
-    """Draw the button in the heading, and in the picture's place what came out."""
-    wanted = (task, temperature, lam)
+def draw(wanted: Settings, heading: "DeltaGenerator", picture: "DeltaGenerator") -> None:
+    """Draw the question and the button in the heading, and in the picture's place what came out."""
+    names = {label: say(f"scenario.{label}") for label in side_by_side_rows(wanted.task)}
+    with heading:
+        prediction = predict.ask("scenarios", say("distil.all_question"), names)
+    locked = not prediction.open
     if st.session_state.get("train"):  # asked before it is drawn: the page need not run twice
         st.session_state["scenarios_job"], st.session_state["scenarios_task"] = start_side_by_side(*wanted), wanted
     job: Watch | None = st.session_state.get("scenarios_job")
@@ -44,7 +46,9 @@ def draw(
             stop_button(job, "stop", say("distil.all_stop_keeps"))
         st.caption(_words(*wanted))
     with picture, errors_as_sentences():
-        if job is None:
+        if locked:
+            st.info(say("distil.answer_first"), icon=":material/info:")
+        elif job is None:
             st.info(say("distil.all_not_begun"), icon=":material/info:")
         else:
             result = job.interim
@@ -59,6 +63,8 @@ def draw(
             if busy:
                 follow(job, parts_seen=0 if result is None else result.parts)
             if result is not None:
+                if not job.running and not job.stopped:
+                    compare_prediction(result, prediction)
                 show_side_by_side(result)
 
 
@@ -73,6 +79,15 @@ def _words(task: Task, temperature: float, lam: float) -> str:
         epochs=task.epochs,
         seeds=seeds_in_words(task),
     )
+
+
+def compare_prediction(result: SideBySide, prediction: predict.Prediction) -> None:
+    """Compare the reader's answer with the scenario in which the difference was greatest."""
+    names = {label: say(f"scenario.{label}") for label in result.rows}
+    ranked = sorted(result.differences().items(), key=lambda row: float(row[1].mean))
+    (lowest, least), (most, greatest) = ranked[0], ranked[-1]
+    explanation = say("distil.all_explanation", points=points(greatest), low=names[lowest], lowest=points(least))
+    predict.compare("scenarios", prediction, names, most, explanation)
 
 
 def show_side_by_side(result: SideBySide) -> None:

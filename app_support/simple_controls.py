@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from app_support import link
+from app_support.words import plain, say
 
 
 def choice(
@@ -26,13 +27,25 @@ def choice(
     by_text = {as_text(option): option for option in options}
     chosen = st.session_state.get(name)
     if chosen not in options:  # nothing yet, or what another control no longer allows
-        st.session_state[name] = chosen = by_text.get(link.given(name), default)
+        said = link.given(name)
+        st.session_state[name] = chosen = by_text.get(said, default)
+        link.note_misfit(name, "" if said in by_text else said)
     if not link.is_hidden(name):
         shown = {option: words(option) for option in options}
         chosen = draw(label, options, key=name, format_func=shown.__getitem__, help=help_text, **look)
     chosen = default if chosen is None else chosen
+    _say_misfit(name, words(chosen))
     link.write(name, as_text(chosen))
     return chosen
+
+
+def _say_misfit(name: str, shown: str) -> None:
+    """Say that a link, or another control, asked for what does not exist here, as long as something else stands in for it."""
+    said = link.misfit(name, shown)
+    if said.startswith("own-"):
+        st.caption(say("common.misfit_file", shown=plain(shown)))
+    elif said:
+        st.caption(say("common.misfit", said=plain(said[:40]), shown=plain(shown)))
 
 
 def several(name: str, label: str, options: Sequence[float], default: Sequence[float], help_text: str) -> list[float]:
@@ -68,23 +81,30 @@ def number(
     address = address or name
     kind = type(low)
     before = st.session_state.get(name)
-    value = _number(link.given(address), default, low, high) if before is None else before
+    if before is None:
+        said = link.given(address)
+        wanted = _number(said, low, high)
+        value = default if wanted is None else wanted
+        link.note_misfit(address, said if wanted is None else "")
+    else:
+        value = before
     chosen = kind(min(max(value, low), high))
     if chosen != before:  # what a widget has need not be set again: that would hold it against the finger
         st.session_state[name] = chosen
     if not link.is_hidden(address):
         chosen = draw(label, low, high, step=step, key=name, help=help_text, **look)
+    _say_misfit(address, as_text(chosen))
     link.write(address, as_text(chosen))
     return chosen
 
 
-def _number(text: str, default: float, low: float, high: float) -> float:
-    """Read a number of a link; what is none, or lies outside the range, counts as not said."""
+def _number(text: str, low: float, high: float) -> float | None:
+    """Read a number of a link; None for what is no number, or lies outside the range."""
     try:
         value = float(text)
     except ValueError:
-        return default
-    return value if math.isfinite(value) and low <= value <= high else default
+        return None
+    return value if math.isfinite(value) and low <= value <= high else None
 
 
 def as_text(value: Any) -> str:

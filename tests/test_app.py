@@ -389,6 +389,38 @@ def test_a_lesson_opens_its_page_with_its_settings(lesson):
         assert at.query_params[name] in (str(value), [str(value)])
 
 
+def test_what_a_link_asks_for_in_vain_is_said_until_it_is_changed():
+    at = open_page("distil", size="mlp-256", epochs="1000", task="own-0123456789abcdef", seeds="2.0")
+    said = [caption.value for caption in at.caption if "warning" in caption.value]
+    assert len(said) == 3
+    assert any("mlp\\-256" in text for text in said)
+    assert any("a file that is not here" in text for text in said)
+    at.selectbox(key="size").set_value("mlp-8")
+    finished(at.run())
+    assert len([caption for caption in at.caption if "warning" in caption.value]) == 2
+
+
+def test_scenarios_side_by_side_have_a_question_of_their_own():
+    at = open_page("distil", ask=True, view="all", epochs="2", seeds="2", size="mlp-8")
+    assert at.button(key="train").disabled
+    at.button(key="prediction_scenarios_few-labels").click().run()
+    at.button(key="train").click()
+    finished(at.run())
+    assert_whole(at)
+    record = at.session_state["predictions"]["scenarios"]
+    assert record.happened
+    assert record.predicted == "few labels"
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_answer_to_the_question_about_the_formulas_is_not_shown_beneath_it(lang):
+    at = open_page("formulas", ask=True, lang=lang)
+    known = at.markdown.values
+    at.button(key="prediction_formulas_skip").click().run()
+    told = [text for text in at.markdown.values if text not in known]
+    assert any({"en": "no gradient reaches the student", "zh": "没有梯度到达学生"}[lang] in text for text in told)
+
+
 def test_a_lesson_leaves_nothing_of_what_was_set_before():
     at = open_page("distil", seeds="1", penalty="0.1", epochs="3", lang="zh")
     assert at.slider(key="seeds").value == 1

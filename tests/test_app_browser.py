@@ -128,6 +128,30 @@ def test_a_drag_that_ends_where_it_began_leaves_the_slider_free(page):
     page.locator(""".lab[data-numbers*='"soft":0,']""").wait_for()
 
 
+def test_settings_go_along_from_page_to_page(page):
+    page.goto("/distil?hide=question&epochs=7&seeds=3&size=mlp-16&scenario=few-labels&labels=4&norm=l1")
+    see(page, "paired, 3 seeds")
+    for name, path in (("Surface", "surface"), ("Distil", "distil"), ("Surface", "surface")):
+        page.get_by_role("link", name=name).first.click()
+        page.wait_for_url(f"**/{path}?*epochs=7*")
+        page.get_by_role("button", name="Train", exact=True).wait_for()
+        page.wait_for_timeout(1000)
+        for setting in ("epochs=7", "seeds=3", "size=mlp-16", "scenario=few-labels", "labels=4", "norm=l1"):
+            assert setting in page.url, (path, page.url)
+        assert page.get_by_role("slider", name="Epochs").input_value() == "7"
+
+
+def test_before_the_answer_the_formulas_show_no_result(page):
+    page.goto("/formulas")
+    page.locator(".lab .number").last.wait_for()
+    printed = page.locator(".lab .classes .number").first
+    assert printed.inner_text() == "?"
+    assert page.locator(".lab .sentence").inner_text() == ""
+    press(page, "Skip")
+    page.locator(".lab .sentence:not(:empty)").wait_for()
+    assert printed.inner_text() == "0"
+
+
 def test_signals_are_drawn_as_a_line(page):
     page.goto("/?data=mnist1d")
     bars_are_there(page)

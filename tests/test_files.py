@@ -138,6 +138,7 @@ BAD = {
     "missing_value": (table() + b"\n1,,x\n", "t.csv"),
     "decimal_comma": (table(row=lambda i: f"{i};3,{i};x", header="a;b;species"), "t.csv"),
     "text_column": (table(row=lambda i: f"=cmd|'/c calc'!A{i},2,x"), "t.csv"),
+    "not_a_number": (table(row=lambda i: f"{'abc' if i == 7 else i},{i},{'xyz'[i % 3]}"), "t.csv"),
     "not_finite": (table() + b"\nnan,1,x\n", "t.csv"),
     "too_big_number": (table() + b"\n1e300,1,x\n", "t.csv"),
     "label_missing": (b"a,b,class\n1,2,3\n", "t.csv"),

@@ -72,7 +72,7 @@ def test_few_seeds_that_agree_on_one_example_are_no_proof():
     step = 1 / 270
     assert metrics.confidence_interval(np.full(3, step), examples=270).holds_zero
     assert not metrics.confidence_interval(np.full(3, 10 * step), examples=270).holds_zero
-    assert metrics.confidence_interval(np.zeros(3), examples=270).high == 0
+    assert metrics.confidence_interval(np.zeros(3), examples=270).high > 0  # seeds that agree by chance are no proof
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5, 10])

@@ -55,6 +55,7 @@ REASONS = {
     "missing_value": "row {row}, column {column!r} is empty; fill or drop such rows first",
     "decimal_comma": "row {row}, column {column!r} reads {found!r}: write decimals with a point",
     "text_column": "column {column!r} is text with more than {most} different words (such as {found!r}); drop it, or turn it into numbers",
+    "not_a_number": "row {row}, column {column!r} reads {found!r}, but most of the column are numbers; mend or drop such rows",
     "not_finite": "column {column!r} holds {found!r}; NaN and infinite values must be filled or dropped first",
     "too_big_number": "column {column!r} holds {found}, which is too large for the network's numbers (float32)",
     "label_missing": "there is no column or array {label!r}; there are {known}",
@@ -241,7 +242,10 @@ def _words(name: str, fields: tuple[str, ...], limits: Limits) -> list[str]:
             raise UnusableFile("decimal_comma", row=row, column=name[:40], found=field[:40])
     words = sorted(set(fields))
     if len(words) > limits.max_words:
-        found = next(field for field in fields if not _is_number(field))
+        odd = [row for row, field in enumerate(fields) if not _is_number(field)]
+        found = fields[odd[0]]
+        if len(odd) < len(fields) / 2:
+            raise UnusableFile("not_a_number", row=odd[0] + 2, column=name[:40], found=found[:40])
         raise UnusableFile("text_column", column=name[:40], most=limits.max_words, found=found[:40])
     return words
 

@@ -143,7 +143,6 @@ def confidence_interval(
     from scipy.stats import t as student_t  # half a second of import time, so only where it is used
 
     deviation = np.maximum(values.std(axis, ddof=1), 0 if examples is None else np.sqrt(2 / 12) / examples)
-    deviation = np.where((values == 0).all(axis), 0, deviation)  # the same students on both sides
     half = student_t.ppf((1 + level) / 2, count - 1) * deviation / np.sqrt(count)
     return Interval(mean, mean - half, mean + half)
 
