@@ -79,6 +79,11 @@ def show_run():
     if run.alone_test is not None:
         shares = {"alone": run.alone_test.mean(), "distilled": run.distilled_test.mean(), "teacher": run.teacher_test}
         st.markdown(say("distil.on_test", **{name: percent(share) for name, share in shares.items()}))
+    if run.alone_left_out is not None:
+        of_class = {"alone": run.alone_left_out.mean(), "distilled": run.distilled_left_out.mean()}
+        left_out = f"{dict(run.task.parameter)['left_out']:.0f}"
+        words = {name: percent(share) for name, share in of_class.items()}
+        st.markdown(say("distil.on_left_out", left_out=left_out, **words))
     if run.advice:
         st.markdown(run.advice)
     with st.container(horizontal=True):

@@ -80,6 +80,10 @@ class DistilRun:
     distilled: np.ndarray
     alone_test: np.ndarray | None  # (seeds,), after the last epoch; None before it
     distilled_test: np.ndarray | None
+    alone_left_out: np.ndarray | None = (
+        None  # (seeds,), on the test examples of the class that was left out, if one was
+    )
+    distilled_left_out: np.ndarray | None = None
 
     @property
     def curves(self) -> dict[str, np.ndarray]:
@@ -101,7 +105,8 @@ class DistilRun:
         if epoch is None or epoch >= self.task.epochs:
             return self
         cut = {"alone": self.alone[:, :epoch], "distilled": self.distilled[:, :epoch]}
-        return replace(self, **cut, alone_test=None, distilled_test=None)  # type: ignore[arg-type]
+        unknown = dict.fromkeys(("alone_test", "distilled_test", "alone_left_out", "distilled_left_out"))
+        return replace(self, **cut, **unknown)  # type: ignore[arg-type]
 
     @property
     def difference(self) -> metrics.Interval:
@@ -189,6 +194,8 @@ def start_distil(task: Task, temperature: float, lam: float) -> Watch:
             arrays["distilled"],
             arrays.get("alone_test"),
             arrays.get("distilled_test"),
+            arrays.get("alone_left_out"),
+            arrays.get("distilled_left_out"),
         )
 
     return trainer.order(distil_order(task, temperature, lam), read, _arrays(task))

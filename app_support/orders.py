@@ -43,6 +43,10 @@ def _distil(task: Task, order: Message, job: "Job") -> Iterator[None]:
     yield from _side_by_side(both, job, progress, lambda: job.look(_teacher_values(teacher), _arms(both)))
     results = [part.result() for part in both]
     test = {"alone_test": results[0].accuracy[0, 0], "distilled_test": results[-1].accuracy[0, -1]}
+    if task.scenario == "class-left-out":
+        left_out = int(dict(task.parameter)["left_out"])
+        test["alone_left_out"] = results[0].class_accuracy[0, 0, :, left_out]
+        test["distilled_left_out"] = results[-1].class_accuracy[0, -1, :, left_out]
     job.tell("result", _arms(both) | test, values=_teacher_values(teacher))
 
 

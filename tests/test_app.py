@@ -389,6 +389,14 @@ def test_a_lesson_opens_its_page_with_its_settings(lesson):
         assert at.query_params[name] in (str(value), [str(value)])
 
 
+def test_a_class_that_was_left_out_has_its_own_accuracy():
+    at = open_page("distil", scenario="class-left-out", left_out="3", epochs="3", seeds="2", size="mlp-16")
+    run = at.session_state["runs"][max(at.session_state["runs"])]
+    assert run.alone_left_out.shape == run.distilled_left_out.shape == (2,)
+    assert run.alone_left_out.mean() < run.alone_test.mean()
+    assert [text for text in at.markdown.values if "never shown" in text and "class 3" in text]
+
+
 def test_what_a_link_asks_for_in_vain_is_said_until_it_is_changed():
     at = open_page("distil", size="mlp-256", epochs="1000", task="own-0123456789abcdef", seeds="2.0")
     said = [caption.value for caption in at.caption if "warning" in caption.value]

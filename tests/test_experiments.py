@@ -259,8 +259,11 @@ def test_the_code_repeats_a_run_with_the_same_numbers(changes, tmp_path):
 
 
 def test_the_code_repeats_a_surface_with_the_same_numbers(surface, tmp_path):
-    said = printed(code.surface(surface), tmp_path)
     t, lam = surface.scores.best_cell()
+    said = printed(code.surface(surface, (t, lam)), tmp_path)
+    cell = metrics.Interval(*(values[t, lam] for values in vars(surface.scores.difference_interval()).values()))
+    accuracy = surface.scores.val_accuracy[t, lam].mean()
+    assert said["validation"] == f"{accuracy:.4f}, from the student alone {experiments.points(cell)}"
     assert said["validation chose"] == f"T = {surface.scores.temperatures[t]} lam = {surface.scores.lams[lam]}"
     assert ast.literal_eval(said["validation, mean over seeds"]) == surface.scores.val_accuracy.mean(-1).tolist()
 
