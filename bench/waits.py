@@ -157,7 +157,7 @@ def _browser_rows(rounds: int, quick: bool) -> list[Row]:
 def _visits(chromium: "Browser", rounds: int) -> Waits:
     """Start the app and the trivial page in turn: a machine that is slow for a while is slow for both."""
     for _ in range(rounds):
-        yield from _visit(chromium, "app.py", (STARTS, FIRST, NEXT), FIRST_PAGE, BARS)
+        yield from _visit(chromium, "app.py", (STARTS, FIRST, NEXT), "/", BARS)
         yield from _visit(chromium, "bench/trivial_app.py", ("", TRIVIAL_FIRST, TRIVIAL_NEXT), "/", TRIVIAL_BARS)
 
 
