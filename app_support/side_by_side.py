@@ -107,6 +107,7 @@ def show_side_by_side(result: SideBySide) -> None:
         say("distil.all_row", scenario=name, points=points(interval)) for name, interval in differences.items()
     )
     st.vega_lite_chart(charts.differences(differences), alt=f"{finding} {each}")
+    st.caption(say("distil.all_legend"))
     st.subheader(finding, anchor=False)
     label = st.selectbox(
         say("distil.look_scenario"),

@@ -246,10 +246,12 @@ def _surface(chromium: "Browser", address: str, case: str, rounds: int) -> Waits
     page.locator("body").evaluate(_WATCH % _WHICH_SEEDS)
     for number in range(rounds):
         page.get_by_role("button", name="Stop").wait_for(state="detached")
+        page.wait_for_timeout(500)  # the page is drawn once more when a job has ended
         first_seed = page.get_by_role("spinbutton", name="First seed")
         first_seed.fill(str(100 * (number + 1)))  # other students than before: what was trained once is kept
         first_seed.press("Enter")
-        page.wait_for_timeout(1000)  # the button takes clicks again
+        page.wait_for_url(f"**seed={100 * (number + 1)}*")  # else the click would ask for what is there already
+        page.wait_for_timeout(500)  # the button takes clicks again
         page.get_by_role("button", name="Train").click()
         times = [seconds for text, seconds in _seen(page, f"With {seeds} seeds") if text.startswith("With")]
         yield first, times[0]
