@@ -25,6 +25,7 @@ def heading(title: str) -> None:
                 say("common.language"),
                 list(LANGUAGES),
                 key="lang",
+                default=language(),
                 format_func=LANGUAGES.__getitem__,
                 required=True,
                 label_visibility="collapsed",

@@ -12,6 +12,10 @@ import streamlit as st
 from app_support import link
 from app_support.words import plain, say
 
+# What is set through the session reaches a browser once; if the page runs again before that, the browser would never hear of
+# it, and take a widget's own default. So each widget is given as default what it should show: by this argument, as that.
+_DEFAULTS = {st.selectbox: ("index", int), st.segmented_control: ("default", Any), st.select_slider: ("value", Any)}
+
 
 def choice(
     draw: Callable[..., Any],
@@ -32,6 +36,8 @@ def choice(
         link.note_misfit(name, "" if said in by_text else said)
     if not link.is_hidden(name):
         shown = {option: words(option) for option in options}
+        default_name, as_default = _DEFAULTS[draw]
+        look[default_name] = list(options).index(chosen) if as_default is int else chosen
         chosen = draw(label, options, key=name, format_func=shown.__getitem__, help=help_text, **look)
     chosen = default if chosen is None else chosen
     _say_misfit(name, words(chosen))
@@ -56,7 +62,9 @@ def several(name: str, label: str, options: Sequence[float], default: Sequence[f
         st.session_state[name] = said or list(default)
     chosen = st.session_state[name]
     if not link.is_hidden(name):
-        chosen = st.pills(label, options, selection_mode="multi", key=name, format_func=as_text, help=help_text)
+        chosen = st.pills(
+            label, options, default=chosen, selection_mode="multi", key=name, format_func=as_text, help=help_text
+        )
     link.write(name, ",".join(as_text(value) for value in chosen))
     return list(chosen)
 
@@ -92,7 +100,7 @@ def number(
     if chosen != before:  # what a widget has need not be set again: that would hold it against the finger
         st.session_state[name] = chosen
     if not link.is_hidden(address):
-        chosen = draw(label, low, high, step=step, key=name, help=help_text, **look)
+        chosen = draw(label, low, high, value=chosen, step=step, key=name, help=help_text, **look)
     _say_misfit(address, as_text(chosen))
     link.write(address, as_text(chosen))
     return chosen
