@@ -53,6 +53,11 @@ class Job:
         return not self.ended.is_set()
 
     @property
+    def wanted_by(self) -> "list[Watch]":
+        """The watches of those who have neither stopped it nor closed the page."""
+        return [watch for watch in self.watches if not watch.left and watch.here]
+
+    @property
     def held(self) -> bool:
         """Whether it is paused where it stands, so that others have their turn."""
         return self.hold_after is not None and self.epochs_done >= self.hold_after
@@ -263,7 +268,7 @@ class Trainer:
         with self._lock:
             if not job.running or self._process is None:
                 return
-            watches = [watch for watch in job.watches if not watch.left and watch.here]
+            watches = job.wanted_by
             if not watches:
                 self._send(self._process, {"do": "stop", "id": job.number})
                 job.stopped = True  # whoever orders the same now gets a job of their own
@@ -307,7 +312,7 @@ class Trainer:
         """Stop what nobody waits for any more: a closed page takes its watches along without a word."""
         with self._lock:
             for job in list(self._jobs.values()):
-                if job.running and not job.stopped and not any(watch.here for watch in job.watches if not watch.left):
+                if job.running and not job.stopped and not job.wanted_by:
                     self.settle(job)
 
     def end(self) -> None:

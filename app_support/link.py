@@ -14,7 +14,6 @@ import streamlit as st
 _GIVEN, _WRITTEN = "link_given", "link_written"  # in the session: what links said, what this run has to say
 _MISFITS = "link_misfits"  # in the session: control → what was said in vain, and what is shown instead
 _PAGE = "link_page"  # in the session: the page that was drawn last
-_SEEN = "link_seen"  # in the session, once an address was taken over
 _ON_EVERY_PAGE = ("lang", "hide")
 _KEPT_BY_COMPONENTS = ("temperature", "pad_temperature", "bars", "pad_bars", "loss_lab", "shown_example")
 
@@ -37,10 +36,9 @@ def arrive() -> str | None:
         settings = dict(presets()[lesson])
         page = settings.pop("page")
         lasting = {name: value for name, value in (given | said).items() if name in _ON_EVERY_PAGE}
-        came_along = {} if _SEEN in st.session_state else said  # later the address holds what was set before
+        came_along = {} if _PAGE in st.session_state else said  # later the address holds what was set before
         said = {name: str(value) for name, value in settings.items()} | came_along | lasting
         _forget_controls(given)
-    st.session_state[_SEEN] = True
     given.update(said)
     for name in _ON_EVERY_PAGE:
         if given.get(name):

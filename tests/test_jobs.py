@@ -217,7 +217,23 @@ def test_a_pause_is_no_part_of_the_pace(trainer):
     watch.stop()
 
 
-def test_noise_in_the_pipe_is_told_and_the_next_order_starts_another_worker(monkeypatch):
+def assert_a_loss_is_told_and_the_next_order_starts_another_worker(lose):
+    lonely = Trainer()
+    try:
+        watch = lonely.order(distil(**LONG), read)
+        assert until(lambda: watch.job.epochs_done > 1)
+        lose(lonely)
+        assert watch.wait(10)
+        assert watch.job.lost
+        assert watch.failed
+        second = lonely.order(distil(epochs=2), read)
+        assert second.wait(60)
+        assert second.result is not None
+    finally:
+        lonely.end()
+
+
+def test_noise_in_the_pipe_counts_as_a_loss_of_the_worker(monkeypatch):
     noise, receive = threading.Event(), pipe.receive
 
     def receive_or_fail(stream):
@@ -228,18 +244,7 @@ def test_noise_in_the_pipe_is_told_and_the_next_order_starts_another_worker(monk
 
     monkeypatch.setattr(pipe, "receive", receive_or_fail)
     monkeypatch.setattr(threading, "excepthook", lambda hook: None)
-    lonely = Trainer()
-    try:
-        watch = lonely.order(distil(**LONG), read)
-        assert until(lambda: watch.job.epochs_done > 1)
-        noise.set()
-        assert watch.wait(10)
-        assert watch.job.lost
-        second = lonely.order(distil(epochs=2), read)
-        assert second.wait(60)
-        assert second.result is not None
-    finally:
-        lonely.end()
+    assert_a_loss_is_told_and_the_next_order_starts_another_worker(lambda lonely: noise.set())
 
 
 def test_what_a_library_prints_in_c_does_not_come_between_the_answers():
@@ -269,19 +274,7 @@ def test_an_error_becomes_its_own_sentence(trainer):
 
 
 def test_a_worker_that_ends_is_told_and_the_next_order_starts_another():
-    lonely = Trainer()
-    try:
-        watch = lonely.order(distil(**LONG), read)
-        assert until(lambda: watch.job.epochs_done > 1)
-        lonely.end()
-        assert watch.wait(10)
-        assert watch.job.lost
-        assert watch.failed
-        second = lonely.order(distil(epochs=2), read)
-        assert second.wait(60)
-        assert second.result is not None
-    finally:
-        lonely.end()
+    assert_a_loss_is_told_and_the_next_order_starts_another_worker(Trainer.end)
 
 
 def test_a_surface_shows_the_seeds_that_are_done(trainer):
