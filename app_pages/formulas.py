@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app_support import lecture, predict
+from app_support import lecture, link, predict
 from app_support.loss_lab import EXAMPLES, loss_lab
 from app_support.simple_controls import choice
 from app_support.words import catalogue, language, plain, say
@@ -63,7 +63,10 @@ for name, (printed, repaired) in REPAIRS.items():
             st.markdown(say(f"formulas.repair_{name}"))
 
 st.header(say("formulas.words"), anchor=False)
-wanted = st.text_input(say("formulas.search"), key="search", help=say("formulas.search_help"))
+wanted = st.text_input(
+    say("formulas.search"), link.given("search"), key="search", max_chars=60, help=say("formulas.search_help")
+)
+link.write("search", wanted)
 terms, questions = matching("formulas.term_", wanted), matching("formulas.ask_", wanted)
 if not terms and not questions:
     st.caption(say("formulas.search_nothing", wanted=plain(wanted)))

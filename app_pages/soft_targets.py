@@ -153,11 +153,8 @@ with asking:
         )  # the answer stays about it when another one is shown
         predict.compare("soft_targets", prediction, *to_compare)
 with picture:
-    if prediction.open and "temperature" not in st.session_state and not link.given("T"):
-        st.session_state.temperature = ASKED_UNTIL if prediction.answer else FIRST_TEMPERATURE
-    temperature = st.session_state.get("temperature") or (
-        nearest_temperature(link.given("T")) if link.given("T") else LOCKED_AT
-    )
+    opens_at = ASKED_UNTIL if prediction.answer else FIRST_TEMPERATURE
+    temperature = nearest_temperature(link.given("T"), opens_at if prediction.open else LOCKED_AT)
     description = say("soft_targets.described", index=index, name=name, true=true)
     released = live_bars(
         example,
@@ -168,7 +165,6 @@ with picture:
         locked=not prediction.open,
     )
     if prediction.open:
-        st.session_state.temperature = released
         link.write("T", f"{released:g}")
 
 more = choice(
@@ -203,13 +199,14 @@ elif more == "pad":
         choices = [drawn.class_names[int(np.argmax(logits))] for logits in (drawn.teacher_logits, drawn.student_logits)]
         with bars:
             st.markdown(say("soft_targets.pad_said", teacher=choices[0], student=choices[1]))
-            st.session_state["pad_temperature"] = live_bars(
+            released_here = live_bars(
                 drawn,
                 say("soft_targets.pad_described", teacher=choices[0], student=choices[1]),
                 distilled=wanted[1],
-                temperature=st.session_state.get("pad_temperature", released),
+                temperature=nearest_temperature(link.given("pad_T"), released),
                 key="pad_bars",
             )
+            link.write("pad_T", f"{released_here:g}")
             st.caption(say("soft_targets.pad_honest"))
 
     drawing()

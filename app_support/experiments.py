@@ -22,7 +22,7 @@ def in_words(task: Task) -> str:
         dataset=resources.title(task.dataset),
         scenario=scenario_in_words(task),
         student=task.student,
-        epochs=task.epochs,
+        epochs=epochs_in_words(task),
         seeds=seeds_in_words(task),
     )
     if task.penalty_weight:
@@ -33,6 +33,11 @@ def in_words(task: Task) -> str:
 def settings_in_words(task: Task, temperature: float, lam: float) -> str:
     """Say in one line what is trained, and how."""
     return f"T = {temperature:g}, λ = {lam:g}; {in_words(task)}"
+
+
+def epochs_in_words(task: Task) -> str:
+    """Say how many epochs there are."""
+    return say("distil.one_epoch") if task.epochs == 1 else say("distil.epochs", count=task.epochs)
 
 
 def seeds_in_words(task: Task) -> str:

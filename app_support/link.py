@@ -15,7 +15,7 @@ _GIVEN, _WRITTEN = "link_given", "link_written"  # in the session: what links sa
 _MISFITS = "link_misfits"  # in the session: control → what was said in vain, and what is shown instead
 _PAGE = "link_page"  # in the session: the page that was drawn last
 _ON_EVERY_PAGE = ("lang", "hide")
-_KEPT_BY_COMPONENTS = ("temperature", "pad_temperature", "bars", "pad_bars", "loss_lab", "shown_example")
+_KEPT_BY_COMPONENTS = ("bars", "pad_bars", "loss_lab", "shown_example")
 
 
 @cache
@@ -70,8 +70,8 @@ def _forget_controls(given: dict[str, str]) -> None:
 
 def forget(name: str) -> None:
     """Drop a control from the address; also in a callback, which comes before the page is read."""
-    given = st.session_state.setdefault(_GIVEN, {})
-    given.pop(name, None)
+    for said in (_GIVEN, _WRITTEN):
+        st.session_state.setdefault(said, {}).pop(name, None)
     if name in st.query_params:
         del st.query_params[name]
 

@@ -33,14 +33,14 @@ _WORDS = (
 _render = component("live_bars")
 
 
-def nearest_temperature(text: str | None) -> float:
-    """Give the slider's stop nearest to what a link says; the first one where it says nothing of use."""
+def nearest_temperature(text: str, otherwise: float = FIRST_TEMPERATURE) -> float:
+    """Give the slider's stop nearest to what a link says; the other one where it says nothing of use."""
     try:
-        wanted = float(text or "")
+        wanted = float(text)
     except ValueError:
-        return FIRST_TEMPERATURE
+        return otherwise
     if not 0 < wanted < math.inf:
-        return FIRST_TEMPERATURE
+        return otherwise
     return min(TEMPERATURES, key=lambda stop: abs(math.log(stop / wanted)))
 
 

@@ -1,9 +1,32 @@
 // A sheet to draw on, with mouse, finger or keys. What is drawn is scaled to the frame, as the digits of the data set were,
-// and goes to Python as the bits of a bitmap while it is drawn.
+// and goes to Python as the bits of a bitmap while it is drawn; the strokes go along once the pen is lifted, for the link.
 
 const SEND_EVERY = 100; // milliseconds
 const STEP = 0.04; // of the sheet, for one press of an arrow key
+const NEAR = 0.02; // of the sheet: the pen draws a line between two points, those in between need no place in the link
+const SIDE = 512; // points of the sheet, each way; three letters of a link hold one
+const MOST_LETTERS = 1500; // of a link, some ten times across the sheet: of a longer scribble it holds the beginning
+const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 const MOVES = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] };
+
+const onGrid = (share) => Math.round(Math.min(1, Math.max(0, share)) * (SIDE - 1)) / (SIDE - 1);
+
+function asText(strokes) {
+  const letters = ([x, y]) => {
+    const place = Math.round(x * (SIDE - 1)) * SIDE + Math.round(y * (SIDE - 1));
+    return LETTERS[place >> 12] + LETTERS[(place >> 6) & 63] + LETTERS[place & 63];
+  };
+  return strokes.map((stroke) => stroke.map(letters).join("")).join(".").slice(0, MOST_LETTERS);
+}
+
+// What cannot be read is left out.
+function asStrokes(text) {
+  const point = (letters) => {
+    const place = [...letters].reduce((sum, letter) => sum * 64 + LETTERS.indexOf(letter), 0);
+    return [Math.floor(place / SIDE) / (SIDE - 1), (place % SIDE) / (SIDE - 1)];
+  };
+  return text.split(".").map((stroke) => (stroke.match(/[\w-]{3}/g) ?? []).map(point)).filter((stroke) => stroke.length);
+}
 
 function line(context, strokes, place, width) {
   context.lineCap = context.lineJoin = "round";
@@ -43,8 +66,9 @@ export default function (component) {
   sheet.setAttribute("aria-label", words.sheet);
   if (root.ready) return; // drawn again, perhaps in another language: what was drawn stays
   root.ready = true;
-  const strokes = [];
-  let cursor = [0.5, 0.2];
+  const strokes = asStrokes(data.drawing);
+  let lifted = data.drawing;
+  let cursor = [onGrid(0.5), onGrid(0.2)];
   let [drawing, penDown, keys] = [false, false, false];
   let [sent, waiting] = [0, null];
 
@@ -66,7 +90,8 @@ export default function (component) {
   function send() {
     waiting = null;
     sent = performance.now();
-    setStateValue("ink", strokes.length ? bitmap(strokes, data.frame) : "");
+    if (!drawing && !penDown) lifted = asText(strokes);
+    setStateValue("drawn", { ink: strokes.length ? bitmap(strokes, data.frame) : "", drawing: lifted });
   }
   function changed() {
     redraw();
@@ -74,7 +99,7 @@ export default function (component) {
   }
   const at = (event) => {
     const box = sheet.getBoundingClientRect();
-    return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+    return [onGrid((event.clientX - box.left) / box.width), onGrid((event.clientY - box.top) / box.height)];
   };
   sheet.onpointerdown = (event) => {
     sheet.setPointerCapture(event.pointerId);
@@ -85,10 +110,15 @@ export default function (component) {
   };
   sheet.onpointermove = (event) => {
     if (!drawing) return;
-    strokes.at(-1).push(at(event));
+    const [point, last] = [at(event), strokes.at(-1).at(-1)];
+    if (Math.hypot(point[0] - last[0], point[1] - last[1]) < NEAR) return;
+    strokes.at(-1).push(point);
     changed();
   };
-  sheet.onpointerup = sheet.onpointercancel = () => (drawing = false);
+  sheet.onpointerup = sheet.onpointercancel = () => {
+    drawing = false;
+    changed();
+  };
   function clear() {
     strokes.length = 0;
     penDown = false;
@@ -103,7 +133,7 @@ export default function (component) {
       changed();
     } else if (event.key in MOVES) {
       const [dx, dy] = MOVES[event.key];
-      cursor = [Math.min(1, Math.max(0, cursor[0] + dx)), Math.min(1, Math.max(0, cursor[1] + dy))];
+      cursor = [onGrid(cursor[0] + dx), onGrid(cursor[1] + dy)];
       if (penDown) strokes.at(-1).push([...cursor]);
       keys = true;
       penDown ? changed() : redraw();
@@ -111,5 +141,6 @@ export default function (component) {
     event.preventDefault();
   };
   root.querySelector(".clear").onclick = clear;
-  redraw();
+  if (strokes.length) changed(); // those of a link
+  else redraw();
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from app_support import link
 from app_support.component import component
 from app_support.look import DISTILLED
 from app_support.soft_view import STUDENT, Example, SoftView
@@ -35,18 +36,20 @@ def reduce(ink: str, height: int, width: int) -> np.ndarray | None:
 
 
 def draw(size: tuple[int, int]) -> np.ndarray | None:
-    """Show the sheet; gives the reduced image of what is drawn, (1, height, width), or None while it is empty.
+    """Show the sheet, with the drawing of the link at first; gives the reduced image of what is drawn, (1, height, width), or None while it is empty.
 
     Parameters
     ----------
     size : height and width of the data set's images
     """
     height, width = size
+    drawing = link.given("drawing")  # letters that only pad.js reads and writes
     result = _render(
         key=f"pad_{height}_{width}",
         data={
             "words": {name: say(f"soft_targets.pad_{name}") for name in ("hint", "clear", "sheet")},
             "colour": DISTILLED,
+            "drawing": drawing,
             "frame": {
                 "width": BLOCK * width,
                 "height": BLOCK * height,
@@ -54,10 +57,14 @@ def draw(size: tuple[int, int]) -> np.ndarray | None:
                 "fill": 1.0 if height <= 8 else 0.75,
             },
         },
-        default={"ink": ""},
-        on_ink_change=lambda: None,
+        default={"drawn": {"ink": "", "drawing": drawing}},
+        on_drawn_change=lambda: None,
     )
-    return reduce(str(result.ink or ""), height, width)
+    if drawing := str(result.drawn["drawing"]):
+        link.write("drawing", drawing)
+    else:
+        link.forget("drawing")
+    return reduce(str(result.drawn["ink"]), height, width)
 
 
 def look_at(image: np.ndarray, name: str, view: SoftView) -> Example:

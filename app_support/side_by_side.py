@@ -8,6 +8,7 @@ from app_support import charts, code, controls, downloads, exports, predict
 from app_support.distil_runs import Settings
 from app_support.experiments import (
     SideBySide,
+    epochs_in_words,
     outcome,
     points,
     seeds_in_words,
@@ -17,6 +18,7 @@ from app_support.experiments import (
 from app_support.jobs import Watch
 from app_support.look import percent
 from app_support.running import errors_as_sentences, follow, show_failure, stop_button
+from app_support.simple_controls import choice
 from app_support.tasks import Task
 from app_support.words import say
 
@@ -76,7 +78,7 @@ def _words(task: Task, temperature: float, lam: float) -> str:
         temperature=f"{temperature:g}",
         lam=f"{lam:g}",
         student=task.student,
-        epochs=task.epochs,
+        epochs=epochs_in_words(task),
         seeds=seeds_in_words(task),
     )
 
@@ -109,14 +111,11 @@ def show_side_by_side(result: SideBySide) -> None:
     st.vega_lite_chart(charts.differences(differences), alt=f"{finding} {each}")
     st.caption(say("distil.all_legend"))
     st.subheader(finding, anchor=False)
-    label = st.selectbox(
-        say("distil.look_scenario"),
-        list(result.rows),
-        format_func=names.__getitem__,
-        key="look_scenario",
-        help=say("distil.look_scenario_help"),
+    labels, help_text = list(result.rows), say("distil.look_scenario_help")
+    label = choice(
+        st.selectbox, "look", say("distil.look_scenario"), labels, labels[0], help_text, words=names.__getitem__
     )
-    place = list(result.rows).index(label)
+    place = labels.index(label)
     st.markdown(
         f"{controls.sentence(result.rows[label])} {result.rows[label].student}. "
         + say(

@@ -192,7 +192,7 @@ def test_bad_values_in_a_link_fall_back(page, bad):
 
 def test_the_slider_stop_nearest_to_a_link_is_taken():
     assert live_bars.nearest_temperature("4.1") == 4
-    assert [live_bars.nearest_temperature(text) for text in (None, "x", "nan", "inf", "-3", "0")] == [4] * 6
+    assert [live_bars.nearest_temperature(text) for text in ("", "x", "nan", "inf", "-3", "0")] == [4] * 6
 
 
 one_epoch = {
@@ -351,7 +351,7 @@ def test_all_scenarios_stand_side_by_side_with_the_one_that_fails():
     finished(at.run())
     assert_whole(at)
     assert "of 6 better" in at.subheader[0].value
-    assert at.selectbox(key="look_scenario").options[-1] == "tiny student, all labels"
+    assert at.selectbox(key="look").options[-1] == "tiny student, all labels"
 
 
 # ---- Links, presets, languages -------------------------------------------------------------------------------

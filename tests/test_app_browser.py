@@ -287,6 +287,32 @@ def test_bars_follow_a_drawing_before_the_mouse_is_released(page):
     see(page, "The sheet is empty")
 
 
+def test_a_drawing_and_its_temperature_go_along_in_the_link(page):
+    page.goto("/?hide=question&more=pad")
+    sheet = page.locator("canvas.sheet")
+    sheet.scroll_into_view_if_needed()
+    box = sheet.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] - 20, steps=10)
+    page.mouse.up()
+    see(page, "The teacher sees")
+    page.wait_for_url("**drawing=*")
+    slider = page.locator("input[type=range]").last
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**pad_T=4.5*")
+    ink = "sheet => sheet.getContext('2d').getImageData(0, 0, 320, 320).data.reduce((sum, value) => sum + value, 0)"
+    drawn, bars = sheet.evaluate(ink), shares(page)
+    page.goto(page.url)
+    see(page, "The teacher sees")
+    assert "T = 4.5" in page.locator(".bars .value").last.inner_text()
+    assert (sheet.evaluate(ink), shares(page)) == (drawn, bars)
+    press(page, "Clear")
+    see(page, "The sheet is empty")
+    page.wait_for_function("!location.search.includes('drawing')")
+
+
 def test_one_draws_with_the_keyboard_too(page):
     page.goto("/?hide=question&more=pad")
     page.locator("canvas.sheet").focus()
