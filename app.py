@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app_support import link
-from app_support.running import errors_as_sentences
+from app_support.running import come_back, errors_as_sentences
 from app_support.words import say
 
 asked_for = link.arrive()
@@ -21,4 +21,5 @@ if asked_for is not None and page != pages[asked_for]:
     st.switch_page(pages[asked_for])
 link.enter(page.url_path)
 with errors_as_sentences():
+    come_back()
     page.run()

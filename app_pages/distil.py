@@ -4,18 +4,20 @@ import pandas as pd
 import streamlit as st
 
 from app_support import charts, code, controls, distil_runs, downloads, exports, lecture, predict, side_by_side
-from app_support.experiments import in_words, outcome, settings_in_words
+from app_support.experiments import in_words, outcome, parameter_in_words, settings_in_words
 from app_support.look import percent
-from app_support.running import errors_as_sentences, follow, show_failure, stop_button
+from app_support.running import errors_as_sentences, follow, say_shown, show_failure, stop_button
 from app_support.simple_controls import choice
 from app_support.words import say
 
 OUTCOMES = ("above", "same", "below")
 
 
-def draw_curves(run, others, *, only_alone=False):
+def draw_curves(run, others, *, verdict="", only_alone=False):
     """Draw the curves of a run, finished or not; before the reader has answered only what is known beforehand."""
-    curves = {"student alone": run.alone} if only_alone else run.curves | others
+    curves = {"student alone": run.alone}
+    if not only_alone:
+        curves = run.curves | {name: other.distilled for name, other in others.items()}
     last = {name: percent(history[:, -1].mean()) for name, history in run.curves.items()}
     alt = say(
         "distil.alt",
@@ -24,14 +26,14 @@ def draw_curves(run, others, *, only_alone=False):
         teacher=percent(run.teacher_val),
         alone=last["student alone"],
         distilled="?" if only_alone else last["distilled"],
-        verdict="" if only_alone else run.verdict,
+        verdict=verdict,
     )
     st.vega_lite_chart(charts.accuracy_curves(curves, run.teacher_val, run.task.epochs), alt=alt)
 
 
 def why(task):
     """Say what speaks for the teacher in a scenario, whatever came of it."""
-    return say(f"distil.why_{task.scenario}", **dict(task.parameter))
+    return say(f"distil.why_{task.scenario}", **parameter_in_words(task))
 
 
 def compare_prediction(run):
@@ -60,30 +62,33 @@ def show_run():
     )
     run = runs[number]
     if (run.task, run.temperature, run.lam) != settings:
-        now = say("distil.now_training" if busy else "distil.now_press")
-        st.caption(say("distil.shown", words=run.words, now=now))
+        say_shown(run.words, busy=False)
     comparable = [n for n in numbers if n != number and runs[n].task.dataset == run.task.dataset]
     overlay = []
     if comparable:
+        kept = [n for n in st.session_state.get("compared", []) if n in comparable]
+        if kept != st.session_state.get("compared"):
+            st.session_state["compared"] = kept
         overlay = bar.pills(
             say("distil.compare"),
             comparable,
+            default=kept,
             selection_mode="multi",
+            key="compared",
             format_func={n: say("distil.run_short", number=n) for n in comparable}.__getitem__,
             help=say("distil.compare_help"),
         )
-    others = {say("distil.run_short", number=n): runs[n].distilled for n in overlay}
+    others = {say("distil.run_short", number=n): runs[n] for n in overlay}
     compare_prediction(run)
-    draw_curves(run, others)
+    draw_curves(run, others, verdict=run.verdict)
     st.subheader(run.verdict, anchor=False)
     if run.alone_test is not None:
         shares = {"alone": run.alone_test.mean(), "distilled": run.distilled_test.mean(), "teacher": run.teacher_test}
         st.markdown(say("distil.on_test", **{name: percent(share) for name, share in shares.items()}))
     if run.alone_left_out is not None:
         of_class = {"alone": run.alone_left_out.mean(), "distilled": run.distilled_left_out.mean()}
-        left_out = f"{dict(run.task.parameter)['left_out']:.0f}"
-        words = {name: percent(share) for name, share in of_class.items()}
-        st.markdown(say("distil.on_left_out", left_out=left_out, **words))
+        words = {name: percent(share) for name, share in of_class.items()} | parameter_in_words(run.task)
+        st.markdown(say("distil.on_left_out", **words))
     if run.advice:
         st.markdown(run.advice)
     with st.container(horizontal=True):
@@ -96,9 +101,7 @@ def show_run():
         downloads.offer(
             say("distil.curves_csv"), "distil-curves.csv", lambda: exports.history_csv(runs), say("distil.curves_help")
         )
-        downloads.offer_figure(
-            "distil", lambda: exports.curves_figure(run.curves | others, run.teacher_val, say("distil.curves_title"))
-        )
+        downloads.offer_figure("distil", lambda: exports.curves_figure(run, others))
         if not run.partial:
             downloads.offer_code("distil", lambda: code.distil(run.task, run.temperature, run.lam))
     show_table()
@@ -113,16 +116,17 @@ def show_table():
         pd.DataFrame(
             [
                 {
-                    say("distil.run"): n,
-                    columns["difference"]: 100 * float(runs[n].difference.mean),
+                    say("distil.run"): say("distil.stopped_mark", number=n) if runs[n].partial else str(n),
+                    columns["difference"]: None if runs[n].partial else 100 * float(runs[n].difference.mean),
                     columns["alone"]: share_of(runs[n].alone_test),
                     columns["distilled"]: share_of(runs[n].distilled_test),
-                    columns["settings"]: runs[n].words + (say("distil.stopped_mark") if runs[n].partial else ""),
+                    columns["settings"]: runs[n].words,
                 }
                 for n in numbers
             ]
         ),
         hide_index=True,
+        placeholder="–",
         column_config={
             columns["difference"]: st.column_config.NumberColumn(
                 format="%+.1f", help=say("distil.column_difference_help")
@@ -189,7 +193,7 @@ with heading:
     )
     prediction = predict.ask("distil", question, options)
     if prediction.answer is not None:  # from now on it is about these settings
-        st.session_state.setdefault(distil_runs.ASKED, settings)
+        distil_runs.ask_about(settings)
 
 job = distil_runs.current(settings)
 busy = job is not None and job.running

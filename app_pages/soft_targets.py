@@ -154,7 +154,7 @@ with asking:
         predict.compare("soft_targets", prediction, *to_compare)
 with picture:
     opens_at = ASKED_UNTIL if prediction.answer else FIRST_TEMPERATURE
-    temperature = nearest_temperature(link.given("T"), opens_at if prediction.open else LOCKED_AT)
+    temperature = nearest_temperature(link.given("T"), opens_at) if prediction.open else LOCKED_AT
     description = say("soft_targets.described", index=index, name=name, true=true)
     released = live_bars(
         example,
@@ -181,7 +181,8 @@ if more == "read":
     st.markdown(say("soft_targets.read"))
     st.caption(say("soft_targets.provenance", provenance=view.provenance))
     with st.container(horizontal=True):
-        downloads.soft_targets(view, name, index, released, distilled=wanted[1])
+        downloads.bars(example, released, description, "soft-targets")
+        downloads.bars_code(name, index, released, distilled=wanted[1])
 elif more == "pad":
     from app_support import pad
 
@@ -199,15 +200,18 @@ elif more == "pad":
         choices = [drawn.class_names[int(np.argmax(logits))] for logits in (drawn.teacher_logits, drawn.student_logits)]
         with bars:
             st.markdown(say("soft_targets.pad_said", teacher=choices[0], student=choices[1]))
+            seen_in_it = say("soft_targets.pad_described", teacher=choices[0], student=choices[1])
             released_here = live_bars(
                 drawn,
-                say("soft_targets.pad_described", teacher=choices[0], student=choices[1]),
+                seen_in_it,
                 distilled=wanted[1],
                 temperature=nearest_temperature(link.given("pad_T"), released),
                 key="pad_bars",
             )
             link.write("pad_T", f"{released_here:g}")
             st.caption(say("soft_targets.pad_honest"))
+            with st.container(horizontal=True):
+                downloads.bars(drawn, released_here, seen_in_it, "drawing")
 
     drawing()
 else:

@@ -1,13 +1,12 @@
 """Surface: where in T × λ does the teacher help?"""
 
-import numpy as np
 import streamlit as st
 
-from app_support import charts, code, controls, downloads, exports, lecture, predict
-from app_support.experiments import in_words, points, start_surface, surface_order
+from app_support import charts, code, controls, downloads, exports, lecture, own_data, predict
+from app_support.experiments import in_words, points, seeds_in_words, start_surface, surface_order
 from app_support.jobs import trainer
 from app_support.look import percent
-from app_support.running import errors_as_sentences, follow, show_failure, stop_button
+from app_support.running import errors_as_sentences, follow, say_shown, show_failure, stop_button
 from app_support.simple_controls import choice, several
 from app_support.words import say
 from toolkit import metrics
@@ -16,7 +15,7 @@ LAMS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0)
 AT_ONCE = 1.5e7  # work (see Task.work) of a few seconds
 BEST = "best"  # in the address: the cell that validation chose
 LOOK_EVERY = 0.15  # seconds: a small surface has a new seed several times a second
-CORNERS = ("high_high", "high_low", "low_high", "low_low")
+CORNERS = ("high_high", "high_low", "low_high", "low_low", "alone")
 
 
 def take_click():
@@ -43,17 +42,6 @@ def choose(axis, values):
     return None if chosen == BEST else options.index(chosen) - 1
 
 
-def corner(surface):
-    """Say in which corner the cell lies that validation chose; gives it with the values that count as high."""
-    scores = surface.scores
-    t, lam = scores.best_cell()
-    middle_t, middle_lam = (float(np.median(values)) for values in (scores.temperatures, [v for v in scores.lams if v]))
-    high = ("high" if value >= middle else "low" for value, middle in (
-        (scores.temperatures[t], middle_t), (scores.lams[lam], middle_lam),
-    ))  # fmt: skip
-    return "_".join(high), middle_t, middle_lam
-
-
 def compare_prediction(surface):
     """Compare the reader's answer with the cell that validation chose, once all seeds are there; one alone says too little."""
     if prediction.answer is None:
@@ -64,24 +52,23 @@ def compare_prediction(surface):
         return
     scores = surface.scores
     t, lam = scores.best_cell()
-    happened, middle_t, middle_lam = corner(surface)
+    happened, middle_t, middle_lam = surface.best_corner()
+    if happened == "alone":
+        explanation = say("surface.explanation_alone", task=in_words(surface.task))
+        predict.compare("surface", prediction, corners, happened, explanation)
+        return
     explanation = say(
         "surface.explanation",
         temperature=f"{scores.temperatures[t]:g}",
         lam=f"{scores.lams[lam]:g}",
         rows=len(scores.temperatures),
         columns=len(scores.lams),
-        points=points(_cell(scores, t, lam)),
+        points=points(scores.difference_interval().at(t, lam)),
         task=in_words(surface.task),
         middle_t=f"{middle_t:g}",
         middle_lam=f"{middle_lam:g}",
     )
     predict.compare("surface", prediction, corners, happened, explanation)
-
-
-def _cell(scores, t, lam):
-    difference = scores.difference_interval()
-    return metrics.Interval(difference.mean[t, lam], difference.low[t, lam], difference.high[t, lam])
 
 
 @st.fragment  # choosing a cell draws this part alone again
@@ -99,14 +86,16 @@ def show(surface, busy):
     difference = scores.difference_interval()
     clear, cells = int((~difference.holds_zero).sum()), difference.mean.size - len(scores.temperatures)
     weight, seeds = surface.task.penalty_weight, len(scores.seeds)
+    chosen = f"T = {scores.temperatures[best[0]]:g}, λ = {scores.lams[best[1]]:g}"
+    if scores.lams[best[1]] == 0:  # T is nothing there
+        chosen = say("surface.corner_alone")
     finding = say(
         "surface.finding",
-        seeds=say("distil.one_seed") if seeds == 1 else say("distil.seeds", count=seeds),
+        seeds=seeds_in_words(surface.done),
         penalty=say("surface.penalty", weight=f"{weight:g}") if weight else "",
         clear=clear,
         cells=cells,
-        temperature=f"{scores.temperatures[best[0]]:g}",
-        lam=f"{scores.lams[best[1]]:g}",
+        chosen=chosen,
     )
     chance = say("surface.chance", cells=cells, expected=f"{0.05 * cells:.2g}") if seeds > 1 else ""
     st.vega_lite_chart(
@@ -129,7 +118,7 @@ def show_cell(surface, t, lam):
     """Say how the chosen cell did, on test too, and draw its curves."""
     scores = surface.scores
     temperature, weight = f"{scores.temperatures[t]:g}", f"{scores.lams[lam]:g}"
-    cell = _cell(scores, t, lam)
+    cell = scores.difference_interval().at(t, lam)
     alone = scores.lams.index(0)
     st.subheader(say("surface.cell", temperature=temperature, lam=weight, points=points(cell)), anchor=False)
     gain = metrics.confidence_interval(
@@ -191,6 +180,7 @@ if ready and wished and not busy:
     job = start_surface(task, temperatures, lams)
     busy = job.running
     st.session_state["surface_job"], st.session_state["surface_task"] = job, wanted
+    own_data.hold("surface", task)
 
 with heading, st.container(horizontal=True, vertical_alignment="center"):
     st.button(
@@ -213,8 +203,8 @@ with picture:
             show_failure(job)
         elif job.stopped and surface is None:
             st.info(say("surface.stopped_early"), icon=":material/info:")
-        elif st.session_state["surface_task"] != wanted:
-            st.caption(say("surface.shown", words=in_words(st.session_state["surface_task"][0])))
+        elif st.session_state["surface_task"] != wanted and surface is not None and prediction.open:
+            say_shown(in_words(st.session_state["surface_task"][0]), busy=busy)
         if busy:
             follow(job, parts_seen=0 if surface is None else surface.parts, every=LOOK_EVERY)
         if not prediction.open:

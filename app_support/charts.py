@@ -102,7 +102,12 @@ def accuracy_curves(curves: Mapping[str, np.ndarray], teacher: float, epochs: in
         "encoding": mean | {"x2": {"field": "end"}},
     }
     labels = [
-        {"student": name, "short": _short(name), "mean": place, "epoch": last if name != "teacher" else epochs}
+        {
+            "student": name,
+            "short": _short(name),
+            "mean": place,
+            "epoch": epochs if name == "teacher" else np.shape(curves[name])[-1],
+        }
         for name, place in _apart(ends, 0.075 * (top - bottom))
     ]
     text = {
@@ -150,7 +155,9 @@ def differences(intervals: Mapping[str, metrics.Interval]) -> Spec:
         "title": None,
         "axis": {"labelLimit": 190, "ticks": False, **_TEXT},
     }
-    x = {"axis": {"format": "+", "grid": False, **_TEXT}, "title": say("chart.points_above"), "type": "quantitative"}
+    # The title ends where the axis does: on a phone there is more room beneath the names than beneath the axis.
+    axis = {"format": "+.3~f", "grid": False, "labelFlush": True, "titleAnchor": "end", **_TEXT}
+    x = {"axis": axis, "title": say("chart.points_above"), "type": "quantitative"}
     tooltip = [
         {"field": "name", "type": "nominal", "title": say("controls.scenario")},
         _number("points", title=say("chart.difference"), format="+.2f"),

@@ -62,7 +62,8 @@ for part, accuracy, examples in [
     ("test", surface.accuracy, surface.test_examples),
 ]:
     difference = metrics.confidence_interval(accuracy[t, lam] - accuracy[t, alone], examples=examples)
-    print(f"{{part}}: {{accuracy[t, lam].mean():.4f}}, from the student alone {{metrics.in_points(difference)}}")
+    compared = "this is the student alone" if lam == alone else f"from the student alone {{metrics.in_points(difference)}}"
+    print(f"{{part}}: {{accuracy[t, lam].mean():.4f}}, {{compared}}")
 """
 
 

@@ -51,24 +51,28 @@ def given() -> tuple[str, str, tuple[tuple[str, float], ...]]:
 
 def _parameter(name: str, scenario: str) -> tuple[tuple[str, float], ...]:
     dataset = resources.dataset(name)
+    usual = dict(resources.usual_parameters(dataset)[scenario])
     if scenario == "few-labels":
         most = min(50, int(dataset.y_train.bincount().min()))
-        return (("labels_per_class", _whole("labels", 1, most, 5)),)
+        return (("labels_per_class", _whole("labels", 1, most, usual["labels_per_class"])),)
     if scenario == "noisy-labels":
         label, help_text = say("controls.noise"), say("controls.noise_help")
-        return (("noise", float(number(st.slider, "noise", label, 0.0, 0.9, 0.4, 0.05, help_text))),)
+        return (("noise", float(number(st.slider, "noise", label, 0.0, 0.9, usual["noise"], 0.05, help_text))),)
     if scenario == "class-left-out":
-        return (("left_out", _whole("left_out", 0, dataset.classes - 1, 3)),)
+        classes, help_text = range(dataset.classes), say("controls.left_out_help")
+        named = dataset.class_names.__getitem__
+        label, default = say("controls.left_out"), usual["left_out"]
+        return (("left_out", choice(st.selectbox, "left_out", label, classes, default, help_text, words=named)),)
     if scenario == "small-transfer-set":
-        return (("examples", _whole("examples", 20, min(2000, len(dataset.y_train)), 200)),)
+        return (("examples", _whole("examples", 20, min(2000, len(dataset.y_train)), usual["examples"])),)
     return ()
 
 
-def _whole(name: str, low: int, high: int, default: int) -> int:
-    label, help_text = say(f"controls.count_{name}"), say(f"controls.count_{name}_help", last=high)
+def _whole(name: str, low: int, high: int, default: float) -> int:
+    label, help_text = say(f"controls.count_{name}"), say(f"controls.count_{name}_help")
     if low >= high:
         return high
-    return int(number(st.slider, name, label, low, high, min(default, high), 1, help_text))
+    return int(number(st.slider, name, label, low, high, int(default), 1, help_text))
 
 
 def temperature(default: float) -> float:
@@ -126,5 +130,7 @@ def make_task(
     """Put the groups of controls together."""
     dataset, scenario, parameter = given_
     weight, norm = penalty_
+    if not weight:
+        norm = "l2"  # changes nothing, so it is the same task
     student, epochs, seeds, first_seed = cost_
     return Task(dataset, scenario, parameter, student, weight, norm, epochs, seeds, first_seed)

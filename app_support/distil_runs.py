@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
+from app_support import own_data
 from app_support.experiments import DistilRun, distil_order, start_distil
 from app_support.jobs import Watch, trainer
 from app_support.tasks import Task
@@ -44,6 +45,13 @@ def ended_without_result() -> Watch | None:
     return watch
 
 
+def ask_about(settings: Settings) -> None:
+    """Have the question stay about these settings."""
+    if ASKED not in st.session_state:
+        st.session_state[ASKED] = settings
+        own_data.hold("asked", settings.task)
+
+
 def current(settings: Settings) -> Watch | None:
     """Bring the session up to date: keep what has ended, grant a wish, train at once what is quick; gives the job there is."""
     watch = _take_in_if_ended(st.session_state.get(_JOB))
@@ -52,7 +60,7 @@ def current(settings: Settings) -> Watch | None:
     nothing_yet = watch is None and not kept() and not is_cleared() and ended_without_result() is None
     if nothing_yet and (settings.task.is_quick(2, _AT_ONCE) or trainer.known(distil_order(*settings))):
         watch = _begin(settings)
-        st.session_state[ASKED] = settings
+        ask_about(settings)
         watch.wait(0.6)
     return _take_in_if_ended(watch)  # at once: it was quick, or known
 
@@ -61,6 +69,7 @@ def _begin(settings: Settings) -> Watch:
     st.session_state.pop(_SAID, None)
     st.session_state.pop(_CLEARED, None)
     watch = st.session_state[_JOB] = start_distil(*settings)
+    own_data.hold("in training", settings.task)
     return watch
 
 
@@ -85,7 +94,9 @@ def _take_in_if_ended(watch: Watch | None) -> Watch | None:
     """Keep a run that has ended, or was stopped after its first epoch, among the runs."""
     if watch is None or watch.paused or watch.running:
         return watch
-    run = watch.result or watch.interim
+    run = watch.result
+    if run is None and watch.interim is not None:
+        run = watch.interim.until(watch.hold_after)  # what its visitor saw: others may have let it go on
     del st.session_state[_JOB]
     if run is None or watch.failed:
         st.session_state[_SAID] = watch
@@ -93,6 +104,8 @@ def _take_in_if_ended(watch: Watch | None) -> Watch | None:
         number = st.session_state[_NUMBER] = st.session_state.get(_NUMBER, 0) + 1
         kept()[number] = run
         st.session_state[LOOKED_AT] = number
+        own_data.hold(f"run {number}", run.task)
         for old in sorted(kept())[:-_MOST_KEPT]:
             del kept()[old]
+            own_data.release(f"run {old}")
     return None

@@ -1,6 +1,5 @@
 """Files that a page offers: made once they are asked for, in the language of the page. Imports of the toolkit wait until then."""
 
-import csv
 import io
 from collections.abc import Callable
 from functools import partial
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app_support.soft_view import SoftView
+from app_support.soft_view import Example
 from app_support.words import language, say, speaking
 
 if TYPE_CHECKING:
@@ -45,49 +44,33 @@ def offer_code(name: str, code: Callable[[], str]) -> None:
 
 def _draw_file(draw: Callable[[], "Figure"], kind: str) -> bytes:
     buffer = io.BytesIO()
-    draw().savefig(buffer, format=kind)
+    draw().savefig(buffer, format=kind, dpi=200)
     return buffer.getvalue()
 
 
-def soft_targets(view: SoftView, name: str, index: int, temperature: float, *, distilled: bool) -> None:
-    """Offer the bars of one example at a temperature: figure, table, and the code that repeats them."""
+def bars(example: Example, temperature: float, description: str, file_name: str) -> None:
+    """Offer the bars of one example, or of a drawing, at a temperature: figure and table."""
 
     def draw() -> "Figure":
-        import torch
+        from app_support import exports
 
-        from toolkit import plots
-
-        return plots.soft_target_bars(
-            torch.tensor(view.teacher_logits[index]),
-            view.class_names.tolist(),
-            (temperature,),
-            student_logits=torch.tensor(view.student_logits[index]),
-            label=int(view.labels[index]),
-            image=torch.tensor(view.x[index]),
-            language=language(),
-        )
+        return exports.bars_figure(example, temperature, description)
 
     def table() -> str:
-        import torch
+        from app_support import exports
 
-        from toolkit import losses
+        return exports.bars_csv(example, temperature)
 
-        bars = [
-            losses.soft_targets(torch.tensor(logits[index]), temperature).tolist()
-            for logits in (view.teacher_logits, view.student_logits)
-        ]
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["class", "is_label", "teacher", "student", "temperature"])
-        for place, (label, *shares) in enumerate(zip(view.class_names, *bars, strict=True)):
-            writer.writerow([label, place == view.labels[index], *shares, temperature])
-        return out.getvalue()
+    offer_figure(file_name, draw)
+    offer(say("soft_targets.csv"), f"{file_name}.csv", table, say("soft_targets.csv_help"))
+
+
+def bars_code(name: str, index: int, temperature: float, *, distilled: bool) -> None:
+    """Offer the script that repeats the bars of one example."""
 
     def script() -> str:
         from app_support import code
 
         return code.soft_targets(name, index, temperature, distilled=distilled)
 
-    offer_figure("soft-targets", draw)
-    offer(say("soft_targets.csv"), "soft-targets.csv", table, say("soft_targets.csv_help"))
     offer_code("soft-targets", script)

@@ -50,16 +50,25 @@ def seeds_in_words(task: Task) -> str:
 
 def scenario_in_words(task: Task) -> str:
     """Say what the student is given."""
-    values = {name: int(value) if float(value).is_integer() else value for name, value in task.parameter}
-    return say(f"scenario.{task.scenario}_sentence", **values)
+    scenario = "all-labels" if task.takes_all else task.scenario
+    return say(f"scenario.{scenario}_sentence", **parameter_in_words(task))
 
 
-def points(difference: metrics.Interval, digits: int = 1) -> str:
+def parameter_in_words(task: Task) -> dict[str, float | str]:
+    """Give the scenario's parameter as people say it: a number, or the name of the class that is left out."""
+    if task.scenario == "class-left-out":
+        return {"left_out": resources.class_title(task.dataset, task.left_out)}
+    if task.scenario == "noisy-labels":
+        return {"noise": f"{100 * dict(task.parameter)['noise']:.0f} %"}
+    return {name: int(value) if float(value).is_integer() else value for name, value in task.parameter}
+
+
+def points(difference: metrics.Interval) -> str:
     """Write a difference of accuracies in percentage points with its interval."""
-    text = say("distil.points", points=f"{100 * float(difference.mean):+.{digits}f}")
+    text = say("distil.points", points=f"{100 * float(difference.mean):+.1f}")
     if np.isfinite(difference.low):
         low, high = 100 * float(difference.low), 100 * float(difference.high)
-        text += f" [{low:+.{digits}f}, {high:+.{digits}f}]"
+        text += f" [{low:+.1f}, {high:+.1f}]"
     return text
 
 
@@ -83,11 +92,10 @@ class DistilRun:
     teacher_test: float
     alone: np.ndarray  # validation accuracy (seeds, epochs done)
     distilled: np.ndarray
-    alone_test: np.ndarray | None  # (seeds,), after the last epoch; None before it
-    distilled_test: np.ndarray | None
-    alone_left_out: np.ndarray | None = (
-        None  # (seeds,), on the test examples of the class that was left out, if one was
-    )
+    # After the last epoch, (seeds,); the latter two on the test examples of the class that was left out, if one was.
+    alone_test: np.ndarray | None = None
+    distilled_test: np.ndarray | None = None
+    alone_left_out: np.ndarray | None = None
     distilled_left_out: np.ndarray | None = None
 
     @property
@@ -188,20 +196,7 @@ def start_distil(task: Task, temperature: float, lam: float) -> Watch:
     """Have the student alone and the distilled student trained."""
 
     def read(values: dict[str, Any], arrays: Arrays) -> DistilRun:
-        return DistilRun(
-            task,
-            temperature,
-            lam,
-            values["val_examples"],
-            values["teacher_val"],
-            values["teacher_test"],
-            arrays["alone"],
-            arrays["distilled"],
-            arrays.get("alone_test"),
-            arrays.get("distilled_test"),
-            arrays.get("alone_left_out"),
-            arrays.get("distilled_left_out"),
-        )
+        return DistilRun(task, temperature, lam, **values | arrays)
 
     return trainer.order(distil_order(task, temperature, lam), read, _arrays(task))
 
@@ -231,6 +226,11 @@ class SideBySide:
         """How many rows are done."""
         return len(self.rows)
 
+    @property
+    def words(self) -> str:
+        """Say what is compared."""
+        return side_by_side_in_words(next(iter(self.rows.values())), self.temperature, self.lam)
+
     def differences(self) -> dict[str, metrics.Interval]:
         """Give the paired difference on validation for each row."""
         return {
@@ -248,6 +248,19 @@ def side_by_side_rows(task: Task) -> dict[str, Task]:
         rows[name] = replace(task, scenario=name, parameter=chosen)
     rows[TINY] = replace(task, scenario="all-labels", parameter=(), student="mlp-16", epochs=min(task.epochs, 40))
     return rows
+
+
+def side_by_side_in_words(task: Task, temperature: float, lam: float) -> str:
+    """Say what is trained in all scenarios."""
+    return say(
+        "distil.all_words",
+        count=len(side_by_side_rows(task)),
+        temperature=f"{temperature:g}",
+        lam=f"{lam:g}",
+        student=task.student,
+        epochs=epochs_in_words(task),
+        seeds=seeds_in_words(task),
+    )
 
 
 def start_side_by_side(task: Task, temperature: float, lam: float) -> Watch:
@@ -295,6 +308,19 @@ class Surface:
     def done(self) -> Task:
         """The task as far as it was done: with the seeds that there are."""
         return replace(self.task, seeds=self.parts)
+
+    def best_corner(self) -> tuple[str, float, float]:
+        """Say in which corner the cell lies that validation chose, and from which T and λ on it is high.
+
+        The corner is called "high_low" for high T and low λ, and "alone" where λ is 0, so that T is nothing.
+        """
+        t, lam = self.scores.best_cell()
+        middle_t = float(np.median(self.scores.temperatures))
+        middle_lam = float(np.median([value for value in self.scores.lams if value]))
+        if self.scores.lams[lam] == 0:
+            return "alone", middle_t, middle_lam
+        highs = self.scores.temperatures[t] >= middle_t, self.scores.lams[lam] >= middle_lam
+        return "_".join("high" if high else "low" for high in highs), middle_t, middle_lam
 
 
 def surface_order(task: Task, temperatures: Sequence[float], lams: Sequence[float]) -> Message:

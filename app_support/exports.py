@@ -1,40 +1,87 @@
-"""What can be taken along of *Distil* and *Surface*: tables as CSV, and figures drawn for print."""
+"""What can be taken along: figures drawn for print, and tables as CSV."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import torch
 
-from app_support.experiments import DistilRun, SideBySide, Surface
+from app_support.experiments import DistilRun, SideBySide, Surface, in_words
+from app_support.soft_view import Example
 from app_support.tasks import Task
-from app_support.words import language
-from toolkit import metrics
+from app_support.words import language, say
+from toolkit import losses
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def curves_figure(curves: Mapping[str, np.ndarray], teacher: float, title: str) -> "Figure":
-    """Draw accuracy curves for print."""
+# ---- Figures: each says above it what it is about ------------------------------------------------------------
+
+
+def bars_figure(example: Example, temperature: float, description: str) -> "Figure":
+    """Draw the bars of one example, or of a drawing, for print."""
     from toolkit import plots
 
-    return plots.accuracy_curves(curves, teacher=teacher, title=title, language=language())
+    figure = plots.soft_target_bars(
+        torch.tensor(example.teacher_logits),
+        example.class_names,
+        (temperature,),
+        student_logits=torch.tensor(example.student_logits),
+        label=example.label,
+        image=torch.tensor(example.x),
+        language=language(),
+    )
+    return plots.describe(figure, description)
 
 
-def differences_figure(intervals: Mapping[str, metrics.Interval]) -> "Figure":
+def matrix_figure(matrix: np.ndarray, names: Sequence[str], description: str) -> "Figure":
+    """Draw a dark-knowledge matrix for print."""
+    from toolkit import plots
+
+    return plots.describe(plots.dark_knowledge(matrix, names, language=language()), description)
+
+
+def curves_figure(run: DistilRun, others: Mapping[str, DistilRun]) -> "Figure":
+    """Draw the accuracy curves of a run for print, with the distilled students of other runs."""
+    from toolkit import plots
+
+    curves = run.curves | {name: other.distilled for name, other in others.items()}
+    figure = plots.accuracy_curves(curves, teacher=run.teacher_val, language=language())
+    return plots.describe(figure, run.words, *(f"{name}: {other.words}" for name, other in others.items()))
+
+
+def differences_figure(result: SideBySide) -> "Figure":
     """Draw differences from the student alone for print."""
     from toolkit import plots
 
-    return plots.differences(intervals, language=language())
+    intervals = {say(f"scenario.{label}"): interval for label, interval in result.differences().items()}
+    return plots.describe(plots.differences(intervals, language=language()), result.words)
 
 
 def surface_figure(surface: Surface, chosen: tuple[int, int]) -> "Figure":
     """Draw a surface for print."""
     from toolkit import plots
 
-    return plots.surface(surface.scores, chosen=chosen, language=language())
+    return plots.describe(plots.surface(surface.scores, chosen=chosen, language=language()), in_words(surface.done))
+
+
+# ---- Tables --------------------------------------------------------------------------------------------------
+
+
+def bars_csv(example: Example, temperature: float) -> str:
+    """One row per class: the soft targets of teacher and student."""
+    table = {"class": example.class_names, "is_label": [c == example.label for c in range(len(example.class_names))]}
+    for who, logits in (("teacher", example.teacher_logits), ("student", example.student_logits)):
+        table[who] = losses.soft_targets(torch.tensor(logits), temperature).tolist()
+    return pd.DataFrame(table | {"temperature": temperature}).to_csv(index=False)
+
+
+def matrix_csv(matrix: np.ndarray, names: Sequence[str]) -> str:
+    """One row per true class: the mean soft target of each class."""
+    return pd.DataFrame(matrix, index=pd.Index(names, name="true class"), columns=names).to_csv()
 
 
 def _settings(task: Task) -> dict[str, object]:

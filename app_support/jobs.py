@@ -2,8 +2,9 @@
 
 A page gives an order and keeps the ``Watch`` that it gets in its session. A watch is paused and stopped for its visitor
 alone: the job itself pauses, or stops, once nobody is left who wants it to go on. A visitor who closed the page counts no
-more after a while: Streamlit keeps such a session for minutes, so it is asked whether a browser is still there. Finished
-jobs are kept for a while, for whoever asks next.
+more after a while: Streamlit keeps such a session for minutes, so it is asked whether a browser is still there. Who comes
+back then (a locked phone, a lost network) has the same trained again. Finished jobs are kept for a while, for whoever asks
+next.
 """
 
 import atexit
@@ -31,8 +32,15 @@ Read = Callable[[dict[str, Any], pipe.Arrays], Any]
 class Job:
     """One order that the worker has, and what it told of it so far."""
 
-    def __init__(self, number: int, order: pipe.Message, read: Read, process: "subprocess.Popen[bytes]"):
-        self.number, self.order, self.read, self.process = number, order, read, process
+    def __init__(
+        self,
+        number: int,
+        order: pipe.Message,
+        read: Read,
+        arrays: pipe.Arrays | None,
+        process: "subprocess.Popen[bytes]",
+    ):
+        self.number, self.order, self.read, self.arrays, self.process = number, order, read, arrays, process
         self.doing: tuple[str, dict[str, Any]] = ("job.waits", {})
         self.share = 0.0
         self.interim: Any = None  # what can be shown before the end
@@ -95,7 +103,7 @@ class Job:
             self.result = self.interim
         self.error = message.get("sentence", "")
         self.stopped = self.stopped or event == "stopped" or message.get("stopped", False)
-        self.share = 1.0
+        self.share, self.arrays = 1.0, None
         self.ended.set()
 
     def lose(self) -> None:
@@ -206,6 +214,11 @@ class Watch:
         self.hold_after = after
         self._trainer.settle(self.job)
 
+    def come_back(self) -> None:
+        """Have the same trained again where the job was stopped because its visitor seemed to have gone."""
+        if self.job.stopped and not self.left:
+            self._trainer.join(self)
+
     def stop(self) -> None:
         """Take no further interest in it; the job itself ends where nobody else wants it."""
         self.left = True
@@ -239,18 +252,29 @@ class Trainer:
         ----------
         read : makes the result of the values and arrays that the worker gives
         """
-        key = json.dumps(order, sort_keys=True)
         with self._lock:
-            job = self._jobs.get(key)
-            if job is None or job.error or job.lost or job.stopped:
-                self._jobs.pop(key, None)  # the new one goes to the end
-                process = self.start()
-                job = self._jobs[key] = Job(next(self._numbers), order, read, process)
-                self._send(process, {"do": "train", "id": job.number, "order": order}, arrays)
-            watch = Watch(job, self)
-            self.settle(job)
+            watch = Watch(self._job(order, read, arrays), self)
+            self.settle(watch.job)
             self._forget_old()
             return watch
+
+    def join(self, watch: Watch) -> None:
+        """Give a watch whose job was stopped another one of the same order."""
+        with self._lock:
+            watch.job = self._job(watch.job.order, watch.job.read, watch.job.arrays)
+            watch.job.watches.add(watch)
+            self.settle(watch.job)
+
+    def _job(self, order: pipe.Message, read: Read, arrays: pipe.Arrays | None) -> Job:
+        """Give the job there is for an order, or a new one where there is none that could still come to something."""
+        key = json.dumps(order, sort_keys=True)
+        job = self._jobs.get(key)
+        if job is None or job.error or job.lost or job.stopped:
+            self._jobs.pop(key, None)  # the new one goes to the end
+            process = self.start()
+            job = self._jobs[key] = Job(next(self._numbers), order, read, arrays, process)
+            self._send(process, {"do": "train", "id": job.number, "order": order}, arrays)
+        return job
 
     def known(self, order: pipe.Message) -> bool:
         """Whether the very same was trained a while ago and is still at hand."""
@@ -261,7 +285,7 @@ class Trainer:
         """Give the jobs that have their turn before this one, in that order."""
         with self._lock:
             earlier = [other for other in self._jobs.values() if other.number < job.number and other.running]
-            return [other for other in earlier if not other.held and not other.stopped]
+            return [other for other in earlier if not other.held]
 
     def settle(self, job: Job) -> None:
         """Tell the worker what the visitors of a job want: to go on, to pause, or nothing any more."""
@@ -272,6 +296,7 @@ class Trainer:
             if not watches:
                 self._send(self._process, {"do": "stop", "id": job.number})
                 job.stopped = True  # whoever orders the same now gets a job of their own
+                job.ended.set()  # for a job in the queue, the worker's own word comes only with its turn
                 return
             holds = [watch.hold_after for watch in watches if watch.hold_after is not None]
             hold_after = max(holds) if len(holds) == len(watches) else None
@@ -298,7 +323,7 @@ class Trainer:
                     numbers = {job.number: job for job in self._jobs.values()}
                 if (job := numbers.get(message["id"])) is not None:
                     job.hear(message, arrays)
-                    self._leave_unwatched()
+                    self._settle_all()
         finally:  # also where something else than an answer came through the pipe: nothing after it could be believed
             process.terminate()
             with self._lock:
@@ -308,12 +333,11 @@ class Trainer:
                     if job.running and job.process is process:  # others may be with the next worker already
                         job.lose()
 
-    def _leave_unwatched(self) -> None:
-        """Stop what nobody waits for any more: a closed page takes its watches along without a word."""
+    def _settle_all(self) -> None:
+        """See again what visitors want: a closed page takes its watches along without a word."""
         with self._lock:
             for job in list(self._jobs.values()):
-                if job.running and not job.stopped and not job.wanted_by:
-                    self.settle(job)
+                self.settle(job)
 
     def end(self) -> None:
         """End the worker at once."""

@@ -12,7 +12,6 @@ const entropy = (p) => p.reduce((sum, q) => (q > 0 ? sum - q * Math.log(q) : sum
 
 function percent(share) {
   const value = 100 * share;
-  if (value >= 9.95 && value < 99) return `${value.toFixed(0)} %`;
   if (value >= 0.1) return `${value.toFixed(1)} %`;
   return value >= 0.001 ? `${value.toPrecision(1)} %` : "≈ 0 %";
 }
@@ -98,7 +97,7 @@ function draw(root, data, bars) {
   const atOne = darkKnowledge(softTargets(data.teacher_logits, 1), data).together;
   const [first, second] = wrong;
   root.querySelector(".value").textContent = `T = ${temperature}`;
-  root.querySelector(".sentence").textContent = fill(words.sentence, {
+  root.querySelector(".sentence").textContent = fill(together < 1e-5 ? words.sentence_nothing : words.sentence, {
     together: percent(together),
     at_one: temperature === 1 ? "" : fill(words.at_one, { share: percent(atOne) }),
     first: data.classes[first.c],

@@ -26,6 +26,7 @@ _WORDS = (
     "slider_help",
     "time",
     "sentence",
+    "sentence_nothing",
     "at_one",
     "then",
     "described",
@@ -34,7 +35,7 @@ _render = component("live_bars")
 
 
 def nearest_temperature(text: str, otherwise: float = FIRST_TEMPERATURE) -> float:
-    """Give the slider's stop nearest to what a link says; the other one where it says nothing of use."""
+    """Give the slider's stop nearest to what a link says; where it says nothing of use, the usual one."""
     try:
         wanted = float(text)
     except ValueError:

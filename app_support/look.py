@@ -11,7 +11,9 @@ TEXT_SIZE = 18  # pixels, about 14 pt: readable on a wall
 def percent(share: float) -> str:
     """Write a share: "99.2 %".
 
-    >>> percent(0.992)
-    '99.2 %'
+    >>> percent(0.992), percent(0.0), percent(0.0001)
+    ('99.2 %', '0.0 %', '< 0.1 %')
     """
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
     return f"{100 * share:.1f} %"

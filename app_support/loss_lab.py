@@ -57,7 +57,7 @@ EXAMPLES = {
 
 
 def nearest(name: str, text: str) -> float:
-    """Give the slider's stop nearest to what a link says; the first value where it says nothing of use.
+    """Give the slider's stop nearest to what a link says; the usual one where it says nothing of use.
 
     >>> nearest("lam", "0.52"), nearest("lam", "nan"), nearest("T", "")
     (0.5, 0.5, 4)

@@ -14,11 +14,13 @@ from app_support import resources
 from app_support.pipe import Arrays, Message
 from app_support.problems import Stopped
 from app_support.tasks import Task
-from toolkit import scenarios, training
+from toolkit import training
 from toolkit.grid import GridResult, GridTraining
 
 if TYPE_CHECKING:
     from app_support.worker import Job, Progress
+
+_TEACHER = 0.3  # of the whole: what getting the teacher takes where it must be trained
 
 
 def steps(order: Message, arrays: Arrays, job: "Job") -> Iterator[None]:
@@ -39,14 +41,14 @@ def _distil(task: Task, order: Message, job: "Job") -> Iterator[None]:
         both = [alone, _training(task, teacher, job, [temperature], [lam])]
     else:
         both = [_training(task, teacher, job, [temperature], sorted({0.0, lam}))]
-    progress = job.report("job.students", {"count": 2 * task.seeds, "epochs": task.epochs}, 0.3, 1.0)
+    arms = sum(len(part.lams) for part in both)
+    progress = job.report("job.students", {"count": arms * task.seeds, "epochs": task.epochs}, _TEACHER, 1.0)
     yield from _side_by_side(both, job, progress, lambda: job.look(_teacher_values(teacher), _arms(both)))
     results = [part.result() for part in both]
     test = {"alone_test": results[0].accuracy[0, 0], "distilled_test": results[-1].accuracy[0, -1]}
     if task.scenario == "class-left-out":
-        left_out = int(dict(task.parameter)["left_out"])
-        test["alone_left_out"] = results[0].class_accuracy[0, 0, :, left_out]
-        test["distilled_left_out"] = results[-1].class_accuracy[0, -1, :, left_out]
+        test["alone_left_out"] = results[0].class_accuracy[0, 0, :, task.left_out]
+        test["distilled_left_out"] = results[-1].class_accuracy[0, -1, :, task.left_out]
     job.tell("result", _arms(both) | test, values=_teacher_values(teacher))
 
 
@@ -56,7 +58,8 @@ def _surface(task: Task, order: Message, job: "Job") -> Iterator[None]:
     yield
     whole: GridResult | None = None
     for number, seed in enumerate(task.seed_numbers, 1):
-        low, step = 0.1 + 0.9 * (number - 1) / task.seeds, 0.9 / task.seeds
+        step = (1 - _TEACHER) / task.seeds
+        low = _TEACHER + step * (number - 1)
         progress = job.report("job.seed", {"number": number, "count": task.seeds}, low, low + step, 1.0)
         part = _training(task, teacher, job, order["temperatures"], order["lams"], seeds=[seed])
         while part.train_one_epoch(progress):
@@ -80,7 +83,8 @@ def _scenarios(task: Task, order: Message, job: "Job") -> Iterator[None]:
     done: dict[str, dict[str, np.ndarray]] = {}
     for number, (label, settings) in enumerate(order["rows"].items(), 1):
         row = Task.of(settings)
-        low, step = 0.2 + 0.8 * (number - 1) / len(order["rows"]), 0.8 / len(order["rows"])
+        step = (1 - _TEACHER) / len(order["rows"])
+        low = _TEACHER + step * (number - 1)
         values = {"number": number, "count": len(order["rows"])}
         progress = job.report("job.scenario", values, low, low + step, 1.0)
         both = [
@@ -121,7 +125,7 @@ _KINDS: dict[str, Callable[[Any, Message, "Job"], Iterator[None]]] = {
 
 
 def _teacher(task: Task, job: "Job") -> training.Teacher:
-    return resources.teacher(task.dataset, job.report("job.teacher", {}, 0.0, 0.3), job.stop)
+    return resources.teacher(task.dataset, job.report("job.teacher", {}, 0.0, _TEACHER), job.stop)
 
 
 def _training(
@@ -136,7 +140,7 @@ def _training(
 ) -> GridTraining:
     return GridTraining(
         resources.dataset(task.dataset),
-        scenarios.get(task.scenario, **dict(task.parameter)),
+        task.get_scenario(),
         task.student,
         temperatures=temperatures,
         lams=lams,

@@ -3,19 +3,20 @@
 The file lives in memory, in the visitor's session and for a while in the worker, and is read as numbers and text.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 from starlette.formparsers import MultiPartParser
 
 from app_support import link, resources
-from app_support.words import language, plain, say
+from app_support.tasks import Task
+from app_support.words import plain, say
 from toolkit import files
 
-if TYPE_CHECKING:
-    from streamlit.runtime.uploaded_file_manager import UploadedFile
-
 _KEPT = "own_data"  # in the session: name → resources.OwnData that was accepted, the last few
+_HELD = "own_data_held"  # in the session: what for → resources.OwnData, as long as what was made of them is shown
+_OPENED = "own_data_opened"  # in the session: upload and label → what was read, or why it cannot be used
 _MOST_KEPT = 4
 _NOTHING = "—"
 
@@ -28,7 +29,8 @@ def ask() -> list[str]:
     kept = st.session_state.setdefault(_KEPT, {})
     if not link.is_hidden("own"):
         _take_upload(kept)
-    return list(kept)
+    held = [own.name for own in st.session_state.get(_HELD, {}).values() if own is not None]
+    return list(dict.fromkeys([*held, *kept]))
 
 
 def _take_upload(kept: dict[str, resources.OwnData]) -> None:
@@ -48,60 +50,64 @@ def _take_upload(kept: dict[str, resources.OwnData]) -> None:
             return
         content = upload.getvalue()
         try:
-            names = _columns(content, upload)
-        except files.UnusableFile as problem:
-            _refuse(problem)
-            return
-        label = st.selectbox(
-            say("own.label"),
-            [_NOTHING, *names],
-            index=_likely_label(names),
-            key=f"label_{upload.file_id}",
-            help=say("own.label_help"),
-        )
-        if label == _NOTHING:
-            st.info(say("own.choose_label"), icon=":material/info:")
-            return
-        wanted = content, upload.name, label
-        given = next((own for own in kept.values() if (own.content, own.file_name, own.label) == wanted), None)
-        if given is None:
-            try:
-                given = resources.accept(*wanted)
-            except files.UnusableFile as problem:
-                _refuse(problem)
+            names = _once(upload.file_id, lambda: files.columns(content, upload.name))
+            label = st.selectbox(
+                say("own.label"),
+                [_NOTHING, *names],
+                index=_likely_label(names),
+                key=f"label_{upload.file_id}",
+                help=say("own.label_help"),
+            )
+            if label == _NOTHING:
+                st.info(say("own.choose_label"), icon=":material/info:")
                 return
+            given = _once(f"{upload.file_id} {label}", lambda: resources.accept(content, upload.name, label))
+        except files.UnusableFile as problem:
+            words = say(f"refused.{problem.reason}", **problem.values)
+            st.error(plain(words[:1].upper() + words[1:]), icon=":material/error:")
+            return
+        if given.name not in kept:
             kept[given.name] = given
-            in_use = {run.task.dataset for run in st.session_state.get("runs", {}).values()}
             for name in list(kept)[:-_MOST_KEPT]:
-                if name not in in_use:
-                    del kept[name]
+                del kept[name]
             st.session_state["task"] = given.name  # who uploads data wants to use them
         data = given.dataset
-        examples = len(data.y_train) + len(data.y_val) + len(data.y_test)
+        parts = {"train": len(data.y_train), "val": len(data.y_val), "test": len(data.y_test)}
         st.success(
             say(
                 "own.ready",
                 file=given.title,
-                examples=f"{examples:,}",
+                examples=f"{sum(parts.values()):,}",
                 inputs=data.input_shape,
                 classes=data.classes,
+                **parts,
             )
         )
 
 
-def _columns(content: bytes, upload: "UploadedFile") -> list[str]:
-    """Name the columns of an upload, which is opened once, however often the page runs."""
-    file_id, names = st.session_state.get("own_columns", ("", []))
-    if file_id != upload.file_id:
-        names = files.columns(content, upload.name)
-        st.session_state["own_columns"] = upload.file_id, names
-    return list(names)
+def _once(key: str, do: Callable[[], Any]) -> Any:
+    """Do this once for an upload, however often the page runs, and be it refused; the last few outcomes are kept."""
+    outcomes: dict[str, Any] = st.session_state.setdefault(_OPENED, {})
+    if key not in outcomes:
+        try:
+            outcomes[key] = do()
+        except files.UnusableFile as problem:
+            outcomes[key] = problem
+        for old in list(outcomes)[:-_MOST_KEPT]:
+            del outcomes[old]
+    if isinstance(outcomes[key], files.UnusableFile):
+        raise outcomes[key].with_traceback(None)
+    return outcomes[key]
 
 
-def _refuse(problem: "files.UnusableFile") -> None:
-    """Say what is wrong with the file, in the visitor's language."""
-    words = str(problem) if language() == "en" else say(f"refused.{problem.reason}", **problem.values)
-    st.error(plain(words[:1].upper() + words[1:]), icon=":material/error:")
+def hold(what_for: str, task: Task) -> None:
+    """Keep a visitor's data, whatever else is uploaded, as long as what was made of them is shown."""
+    st.session_state.setdefault(_HELD, {})[what_for] = resources.own(task.dataset)
+
+
+def release(what_for: str) -> None:
+    """Keep them no longer for that."""
+    st.session_state.get(_HELD, {}).pop(what_for, None)
 
 
 def _likely_label(names: list[str]) -> int:

@@ -104,7 +104,7 @@ export default function (component) {
   sheet.onpointerdown = (event) => {
     sheet.setPointerCapture(event.pointerId);
     drawing = true;
-    keys = false;
+    keys = penDown = false;
     strokes.push([at(event)]);
     changed();
   };
@@ -121,7 +121,7 @@ export default function (component) {
   };
   function clear() {
     strokes.length = 0;
-    penDown = false;
+    drawing = penDown = false;
     changed();
   }
   sheet.onkeydown = (event) => {

@@ -22,7 +22,6 @@ Parameter = tuple[tuple[str, float], ...]
 _teachers: dict[str, training.Teacher] = {}
 # By data set: two visitors who need the same are served once, and keep nobody waiting who needs another.
 _loading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-_training: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +41,16 @@ class OwnData:
     @property
     def title(self) -> str:
         """What people know it by: the file's name, without what Markdown could take for markup."""
-        return re.sub(r"[^\w .-]", "_", self.file_name)[-60:]
+        return _harmless(self.file_name)[-60:]
 
     @property
     def order(self) -> dict[str, str]:
         """What the worker must be told to read the file again."""
         return {"file_name": self.file_name, "label": self.label}
+
+
+def _harmless(text: str) -> str:
+    return re.sub(r"[^\w .-]", "_", text)
 
 
 def _own_name(content: bytes, file_name: str, label: str) -> str:
@@ -107,6 +110,12 @@ def title(name: str) -> str:
     return name if given is None else given.title
 
 
+def class_title(name: str, number: int) -> str:
+    """Give the name of a class, without what Markdown could take for markup where a visitor brought it."""
+    title = dataset(name).class_names[number]
+    return _harmless(title) if name in _own else title
+
+
 def names(*kinds: str) -> list[str]:
     """Name the data sets that are on this machine now, of these kinds or of all."""
     return [
@@ -126,10 +135,8 @@ def usual_parameters(of: data.Dataset) -> dict[str, Parameter]:
     }
 
 
-def teacher(
-    name: str, progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None
-) -> training.Teacher:
-    """Give the usual teacher of a data set: from memory, from the cache on disk, or trained now.
+def teacher(name: str, progress: Callable[[int, int], None], stop: threading.Event) -> training.Teacher:
+    """Give the usual teacher of a data set: from memory, from the cache on disk, or trained now; the worker asks for it.
 
     The teacher of a visitor's own data is kept in memory alone.
 
@@ -140,24 +147,10 @@ def teacher(
     """
     if (ready := _teachers.get(name)) is not None:
         return ready
-    stop = stop or threading.Event()
-    while not _training[name].acquire(timeout=0.05):
-        if stop.is_set():
-            raise Stopped
-    try:
-        if (ready := _teachers.get(name)) is not None:
-            return ready
-        loaded = dataset(name)
-        if stop.is_set():
-            raise Stopped
-        trained = training.train_teacher(
-            loaded, progress=progress or (lambda done, total: None), stop=stop, cache=name not in _own
-        )
-        if trained.history.ending == "stop":
-            raise Stopped
-        if len(_teachers) >= 4:
-            _teachers.pop(next(iter(_teachers)), None)
-        _teachers[name] = trained
-        return trained
-    finally:
-        _training[name].release()
+    trained = training.train_teacher(dataset(name), progress=progress, stop=stop, cache=name not in _own)
+    if trained.history.ending == "stop":
+        raise Stopped
+    if len(_teachers) >= 4:
+        del _teachers[next(iter(_teachers))]
+    _teachers[name] = trained
+    return trained

@@ -27,6 +27,13 @@ def show_error(words: str) -> None:
     st.error(words if language() == "en" else say("job.in_english", words=words), icon=":material/error:")
 
 
+def come_back() -> None:
+    """Have a visitor who was away find what was asked for: see ``Watch.come_back``."""
+    for kept in st.session_state.values():
+        if isinstance(kept, Watch):
+            kept.come_back()
+
+
 def show_failure(watch: Watch) -> None:
     """Say what went wrong with a job."""
     show_error(say("job.worker_ended") if watch.job.lost else watch.job.error)
@@ -46,6 +53,11 @@ def progress(watch: Watch) -> None:
     if (left := watch.seconds_left) is not None:
         words = say("job.left", doing=words, seconds=max(1, round(left)))
     st.progress(watch.share, text=words)
+
+
+def say_shown(words: str, *, busy: bool) -> None:
+    """Say what is shown where the controls say something else by now."""
+    st.caption(say("job.shown", words=words, now="" if busy else say("job.press_train")))
 
 
 def stop_button(watch: Watch, key: str, what_stays: str) -> None:

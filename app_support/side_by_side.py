@@ -4,22 +4,21 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app_support import charts, code, controls, downloads, exports, predict
+from app_support import charts, code, controls, downloads, exports, own_data, predict
 from app_support.distil_runs import Settings
 from app_support.experiments import (
     SideBySide,
-    epochs_in_words,
     outcome,
     points,
     seeds_in_words,
+    side_by_side_in_words,
     side_by_side_rows,
     start_side_by_side,
 )
 from app_support.jobs import Watch
 from app_support.look import percent
-from app_support.running import errors_as_sentences, follow, show_failure, stop_button
+from app_support.running import errors_as_sentences, follow, say_shown, show_failure, stop_button
 from app_support.simple_controls import choice
-from app_support.tasks import Task
 from app_support.words import say
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ def draw(wanted: Settings, heading: "DeltaGenerator", picture: "DeltaGenerator")
     locked = not prediction.open
     if st.session_state.get("train"):  # asked before it is drawn: the page need not run twice
         st.session_state["scenarios_job"], st.session_state["scenarios_task"] = start_side_by_side(*wanted), wanted
+        own_data.hold("scenarios", wanted.task)
     job: Watch | None = st.session_state.get("scenarios_job")
     busy = job is not None and job.running
     with heading, st.container(horizontal=True, vertical_alignment="center"):
@@ -46,7 +46,7 @@ def draw(wanted: Settings, heading: "DeltaGenerator", picture: "DeltaGenerator")
         )
         if job is not None and busy:
             stop_button(job, "stop", say("distil.all_stop_keeps"))
-        st.caption(_words(*wanted))
+        st.caption(side_by_side_in_words(*wanted))
     with picture, errors_as_sentences():
         if locked:
             st.info(say("distil.answer_first"), icon=":material/info:")
@@ -57,30 +57,16 @@ def draw(wanted: Settings, heading: "DeltaGenerator", picture: "DeltaGenerator")
             if job.failed:
                 show_failure(job)
             elif st.session_state["scenarios_task"] != wanted:
-                shown = _words(*st.session_state["scenarios_task"])
-                st.caption(say("distil.all_shown", words=shown, now="" if busy else say("distil.now_press")))
+                say_shown(side_by_side_in_words(*st.session_state["scenarios_task"]), busy=busy)
             if job.stopped:
                 done = 0 if result is None else result.parts
                 st.info(say("distil.all_stopped", done=done, count=len(job.job.order["rows"])), icon=":material/info:")
             if busy:
                 follow(job, parts_seen=0 if result is None else result.parts)
             if result is not None:
-                if not job.running and not job.stopped:
+                if job.result is not None and wanted.task.seeds > 1:
                     compare_prediction(result, prediction)
                 show_side_by_side(result)
-
-
-def _words(task: Task, temperature: float, lam: float) -> str:
-    """Say what is trained in all scenarios."""
-    return say(
-        "distil.all_words",
-        count=len(side_by_side_rows(task)),
-        temperature=f"{temperature:g}",
-        lam=f"{lam:g}",
-        student=task.student,
-        epochs=epochs_in_words(task),
-        seeds=seeds_in_words(task),
-    )
 
 
 def compare_prediction(result: SideBySide, prediction: predict.Prediction) -> None:
@@ -132,5 +118,5 @@ def show_side_by_side(result: SideBySide) -> None:
             lambda: exports.side_by_side_csv(result),
             say("distil.all_csv_help"),
         )
-        downloads.offer_figure("scenarios", lambda: exports.differences_figure(differences))
+        downloads.offer_figure("scenarios", lambda: exports.differences_figure(result))
         downloads.offer_code("scenarios", lambda: code.side_by_side(result))

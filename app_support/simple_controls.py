@@ -55,18 +55,22 @@ def _say_misfit(name: str, shown: str) -> None:
 
 
 def several(name: str, label: str, options: Sequence[float], default: Sequence[float], help_text: str) -> list[float]:
-    """Ask for some of the options."""
+    """Ask for some of the options; gives them in their order."""
     by_text = {as_text(option): option for option in options}
     if name not in st.session_state:
-        said = [by_text[text] for text in link.given(name).split(",") if text in by_text]
-        st.session_state[name] = said or list(default)
+        said = [text for text in link.given(name).split(",") if text]
+        st.session_state[name] = [by_text[text] for text in said if text in by_text] or list(default)
+        link.note_misfit(name, ",".join(text for text in said if text not in by_text))
     chosen = st.session_state[name]
     if not link.is_hidden(name):
         chosen = st.pills(
             label, options, default=chosen, selection_mode="multi", key=name, format_func=as_text, help=help_text
         )
-    link.write(name, ",".join(as_text(value) for value in chosen))
-    return list(chosen)
+    chosen = sorted(chosen)
+    text = ",".join(as_text(value) for value in chosen)
+    _say_misfit(name, text)
+    link.write(name, text)
+    return chosen
 
 
 def number(

@@ -119,7 +119,6 @@ def start(name: str, distilled: bool) -> Watch:
     def read(values: dict[str, Any], arrays: Arrays) -> SoftView:
         view = SoftView(**arrays)
         _made[name, distilled] = view
-        _kept.cache_clear()
         return view
 
     return trainer.order({"kind": "soft-view", "name": name, "distilled": distilled}, read)

@@ -31,6 +31,16 @@ class Task:
         """The seeds themselves."""
         return list(range(self.first_seed, self.first_seed + self.seeds))
 
+    @property
+    def left_out(self) -> int:
+        """The class that the student never sees, in the scenario that leaves one out."""
+        return int(dict(self.parameter)["left_out"])
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether its "small" transfer set holds all training examples, as it may with few data."""
+        return dict(self.parameter).get("examples") == len(resources.dataset(self.dataset).x_train)
+
     def get_scenario(self) -> scenarios.Scenario:
         """Give the scenario with its parameter."""
         return scenarios.get(self.scenario, **dict(self.parameter))

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from app_support import downloads, exports
 from app_support.charts import Spec, names_axis
-from app_support.look import TEXT_SIZE, percent
+from app_support.look import DISTILLED, TEXT_SIZE, percent
 from app_support.simple_controls import choice
 from app_support.soft_view import SoftView
 from app_support.words import say
@@ -63,6 +64,17 @@ def section(view: SoftView, name: str, temperature: float, example_box: str) -> 
             say("soft_targets.teach_share_of", seen=view.class_names[seen], share=percent(shares[i])) for i in found
         ]
     _pictures(view, found, said, example_box, name)
+    if way == "matrix":
+        about = say("soft_targets.matrix_about", name=name, temperature=f"{temperature:g}")
+        names = view.class_names.tolist()
+        with st.container(horizontal=True):
+            downloads.offer_figure("dark-knowledge", lambda: exports.matrix_figure(matrix, names, about))
+            downloads.offer(
+                say("soft_targets.matrix_csv"),
+                "dark-knowledge.csv",
+                lambda: exports.matrix_csv(matrix, names),
+                say("soft_targets.matrix_csv_help"),
+            )
 
 
 def _cell(matrix: np.ndarray, view: SoftView, temperature: float) -> tuple[int, int]:
@@ -172,7 +184,7 @@ def matrix_chart(matrix: np.ndarray, names: list[str], chosen: tuple[int, int]) 
             {"mark": {"type": "rect", "stroke": "white", "strokeWidth": 1}, "encoding": place | {"color": colour}},
             {
                 "data": {"values": ring},
-                "mark": {"type": "rect", "fill": None, "stroke": "#D55E00", "strokeWidth": 4},
+                "mark": {"type": "rect", "fill": None, "stroke": DISTILLED, "strokeWidth": 4},
                 "encoding": place,
             },
             {  # lies above the others, and takes the clicks

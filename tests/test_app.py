@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from app_support import controls, experiments, link, live_bars, predict, resources, soft_view
+from app_support.distil_runs import Settings
 from app_support.tasks import Task
 from app_support.words import LANGUAGES
 from toolkit import files, models, scenarios
@@ -358,7 +359,17 @@ def test_all_scenarios_stand_side_by_side_with_the_one_that_fails():
 
 
 def test_hidden_controls_keep_the_value_of_the_link():
-    at = open_page("distil", hide="question,t,lam,norm", t="2", lam="0.5", norm="l1", epochs="2", seeds="2", seed="7")
+    at = open_page(
+        "distil",
+        hide="question,t,lam,norm",
+        t="2",
+        lam="0.5",
+        penalty="0.01",
+        norm="l1",
+        epochs="2",
+        seeds="2",
+        seed="7",
+    )
     assert_whole(at)
     assert not [widget for widget in at.select_slider if widget.key == "t"]
     assert not [widget for widget in at.slider if widget.key == "lam"]
@@ -545,6 +556,19 @@ def test_data_that_a_run_needs_are_kept_when_more_are_uploaded():
     assert "flowers0.csv" in run.words
 
 
+def test_a_file_is_opened_once_however_often_the_page_runs(monkeypatch):
+    opened = []
+    columns = files.columns
+    monkeypatch.setattr(files, "columns", lambda *given: opened.append(given) or columns(*given))
+    at = open_page("distil", epochs="2", seeds="2")
+    for content, times in ((FLOWERS, 1), (b"a,b,a\n1,2,3\n", 2)):
+        at.file_uploader(key="upload").set_value(("flowers.csv", content, "text/csv")).run()
+        at.slider(key="lam").set_value(0.5).run()
+        at.slider(key="lam").set_value(0.6).run()
+        assert len(opened) == times
+        assert len(at.error) == times - 1
+
+
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_a_bad_upload_is_said_and_the_page_stays(lang):
     at = open_page("distil", epochs="2", seeds="2", lang=lang)
@@ -552,6 +576,34 @@ def test_a_bad_upload_is_said_and_the_page_stays(lang):
     assert not at.exception
     assert {"en": "two columns are called", "zh": "有两列都叫"}[lang] in at.error[0].value.lower()
     assert at.button(key="train")
+
+
+def test_what_a_link_asks_for_in_vain_among_several_is_said():
+    at = open_page("surface", temperatures="7,4,1", epochs="1", seeds="1")
+    assert_whole(at)
+    assert at.query_params["temperatures"] == "1,4"
+    assert any("“7” was asked for" in caption.value for caption in at.caption)
+
+
+def test_the_class_that_is_left_out_is_called_by_its_name():
+    at = open_page("distil", task="breast-cancer", scenario="class-left-out", left_out="1", epochs="1", seeds="1")
+    assert_whole(at)
+    assert at.selectbox(key="left_out").options == ["malignant", "benign"]
+    assert any("No example of class benign" in caption.value for caption in at.caption)
+
+
+def test_scenarios_that_came_to_nothing_are_not_compared_with_the_prediction():
+    at = open_page("distil", ask=True, view="all", epochs="3", seeds="2", size="mlp-8")
+    watch = experiments.start_side_by_side(Task("digits", "all-labels", (), "mlp-8", 0.0, "l2", 2, 2), 4.0, 0.9)
+    assert watch.wait(60)
+    watch.job.result, watch.job.lost = None, True
+    at.session_state["scenarios_job"] = watch
+    at.session_state["scenarios_task"] = Settings(next(iter(watch.interim.rows.values())), 4.0, 0.9)
+    at.button(key="prediction_scenarios_class-left-out").click().run()
+    assert not at.exception
+    assert "ended unexpectedly" in at.error[0].value
+    assert not at.success
+    assert not any("It went otherwise" in info.value for info in at.info)
 
 
 def test_a_control_that_changes_together_with_the_button_counts():

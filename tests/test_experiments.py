@@ -13,8 +13,9 @@ import torch
 
 from app_support import charts, code, downloads, experiments, exports, look, resources, soft_view, teaching, words
 from app_support.experiments import DistilRun
+from app_support.soft_view import Example
 from app_support.tasks import Task
-from toolkit import losses, metrics, plots, scenarios
+from toolkit import losses, plots, scenarios
 
 TASK = Task("digits", "small-transfer-set", (("examples", 100),), "mlp-8", 0.0, "l2", 2, 3)
 
@@ -192,12 +193,13 @@ def test_the_app_has_the_colours_of_lessons_and_exports():
 def test_figures_are_drawn_for_print(run, surface, rows_of_scenarios, language, monkeypatch):
     monkeypatch.setattr(words, "language", lambda: language)
     monkeypatch.setattr(exports, "language", lambda: language)
+    drawing = Example(np.ones((1, 8, 8)), None, ["一", "2"], [1.0, 2.0], [0.0, 3.0])
     for figure in (
-        exports.curves_figure(run.curves, 0.99, words.say("distil.curves_title")),
+        exports.curves_figure(run, {words.say("distil.run_short", number=2): run}),
         exports.surface_figure(surface, (0, 1)),
-        exports.differences_figure(
-            {words.say(f"scenario.{label}"): each for label, each in rows_of_scenarios.differences().items()}
-        ),
+        exports.differences_figure(rows_of_scenarios),
+        exports.bars_figure(drawing, 4.0, words.say("soft_targets.pad_described", teacher="一", student="2")),
+        exports.matrix_figure(np.full((2, 2), 0.5), drawing.class_names, words.say("soft_targets.csv_help")),
     ):
         for kind, start in (("png", b"\x89PNG"), ("svg", b"<?xml")):
             buffer = io.BytesIO()
@@ -258,12 +260,24 @@ def test_the_code_repeats_a_run_with_the_same_numbers(changes, tmp_path):
     assert said["difference"] == experiments.points(run.difference)
 
 
+@pytest.mark.parametrize(
+    ("best", "corner"), [((0, 1), "low_low"), ((1, 2), "high_high"), ((0, 2), "low_high"), ((1, 0), "alone")]
+)
+def test_the_corner_that_validation_chose_is_named(surface, best, corner):
+    accuracy = np.full_like(surface.scores.val_accuracy, 0.5)
+    accuracy[best] = 0.9
+    accuracy[:, 0] = accuracy[1, 0]  # the student alone is the same at every temperature
+    found = replace(surface, scores=replace(surface.scores, val_accuracy=accuracy))
+    assert found.best_corner() == (corner, 5.0, 0.75)
+
+
 def test_the_code_repeats_a_surface_with_the_same_numbers(surface, tmp_path):
     t, lam = surface.scores.best_cell()
     said = printed(code.surface(surface, (t, lam)), tmp_path)
-    cell = metrics.Interval(*(values[t, lam] for values in vars(surface.scores.difference_interval()).values()))
+    cell = surface.scores.difference_interval().at(t, lam)
     accuracy = surface.scores.val_accuracy[t, lam].mean()
     assert said["validation"] == f"{accuracy:.4f}, from the student alone {experiments.points(cell)}"
+    assert printed(code.surface(surface, (t, 0)), tmp_path)["test"].endswith("this is the student alone")
     assert said["validation chose"] == f"T = {surface.scores.temperatures[t]} lam = {surface.scores.lams[lam]}"
     assert ast.literal_eval(said["validation, mean over seeds"]) == surface.scores.val_accuracy.mean(-1).tolist()
 

@@ -71,6 +71,11 @@ def test_separators_line_endings_and_a_byte_order_mark_are_understood(separator,
     assert dataset.fingerprint == files.read(table(), "species", file_name="t.csv").fingerprint
 
 
+def test_codes_with_an_underscore_are_words():
+    content = table(header="code,b,species", row=lambda i: f"{i % 3}_1,{i},{'xy'[i % 2]}")
+    assert files.read(content, "species", file_name="t.csv").input_shape == (4,)
+
+
 def test_a_column_of_few_words_becomes_one_column_for_each():
     content = table(header="colour,b,species", row=lambda i: f"{'红绿蓝'[i % 3]},{i},{'xy'[i % 2]}")
     assert files.read(content, "species", file_name="t.csv").input_shape == (4,)
@@ -87,14 +92,18 @@ def test_classes_that_are_numbers_keep_their_order():
         (rng.normal(size=(60, 4)), "table", (4,)),
         (rng.normal(size=(60, 1, 20)), "signal", (1, 20)),
         (rng.integers(0, 256, (60, 6, 5), dtype=np.uint8), "vision", (1, 6, 5)),
+        (rng.integers(0, 256, (60, 6, 5)), "vision", (1, 6, 5)),
+        (rng.integers(0, 17, (60, 6, 5), dtype=np.uint64), "vision", (1, 6, 5)),
         (rng.random((60, 1, 6, 5)), "vision", (1, 6, 5)),
+        (rng.random((60, 4)) < 0.5, "table", (4,)),
     ],
 )
 def test_arrays_become_a_data_set_on_which_students_are_trained(x, kind, shape):
     dataset = files.read(archive(x=x, y=LABELS), "y", file_name="a.npz")
     assert (dataset.kind, dataset.input_shape) == (kind, shape)
     if kind == "vision":
-        assert 0 <= float(dataset.x_train.min()) <= float(dataset.x_train.max()) <= 1
+        assert 0 <= float(dataset.x_train.min()) < 0.1
+        assert 0.9 < float(dataset.x_train.max()) <= 1
     result = grid.train_grid(dataset, student="mlp-8", temperatures=(2,), lams=(0, 1), seeds=1, epochs=2)
     assert np.isfinite(result.history).all()
 
@@ -153,6 +162,7 @@ BAD = {
     "too_many_members": (zipped({f"m{i}.npy": b"" for i in range(51)}), "t.npz"),
     "too_much_unpacked": (zipped({"y.npy": b"\0" * 200_000_000}), "t.npz"),
     "array_kind": (archive(x=np.full((60, 2), "text"), species=LABELS), "t.npz"),
+    "label_kind": (archive(x=np.zeros((60, 2)), species=np.zeros(60, complex)), "t.npz"),
     "label_shape": (archive(x=np.zeros((60, 2)), species=np.zeros((60, 2))), "t.npz"),
     "no_examples": (archive(x=np.zeros((61, 2)), species=LABELS), "t.npz"),
     "several_examples": (archive(x=np.zeros((60, 2)), z=np.zeros((60, 2)), species=LABELS), "t.npz"),
@@ -183,8 +193,13 @@ def test_what_is_wrong_is_said_in_a_sentence(reason):
         (archive(x=np.full((60, 2), np.inf), species=LABELS), "t.npz", "not_finite"),
         (archive(x=np.zeros((60, 0)), species=LABELS), "t.npz", "shape"),
         (archive(x=np.zeros((0, 2)), species=np.zeros(0, int)), "t.npz", "no_rows"),
-        (archive(x=np.zeros((60, 2)), species=np.zeros(60, complex)), "t.npz", "array_kind"),
-        (archive(x=np.zeros((60, 2)), species=LABELS + 0.5), "t.npz", "array_kind"),
+        (archive(x=np.zeros((60, 2)), species=LABELS + np.nan), "t.npz", "label_kind"),
+        (archive(x=np.zeros((60, 2)), species=LABELS + 0.5), "t.npz", "label_kind"),
+        (archive(x=np.zeros((60, 2)), species=LABELS + 1e300), "t.npz", "label_kind"),
+        (archive(x=np.full((60, 2), 2**60, np.uint64), species=LABELS), "t.npz", "too_big_number"),
+        (zipped({"y.npy": npy(LABELS)}, zipfile.ZIP_LZMA), "t.npz", "bad_member"),
+        (zipped({"y.npy": npy(LABELS)}, zipfile.ZIP_BZIP2), "t.npz", "bad_member"),
+        (b"a,b,species\r" * 1000, "t.csv", "one_class"),
         (archive(x=np.zeros((60, 2000)), species=LABELS), "t.npz", "too_many_columns"),
         (archive(x=np.zeros((60, 2)), species=np.zeros(60, int)), "t.npz", "one_class"),
         (archive(x=np.zeros((60, 1, 1, 1)), species=LABELS), "t.npz", "too_small"),

@@ -13,7 +13,7 @@ import torch
 
 from app_support import jobs, pipe, resources
 from app_support.jobs import Trainer
-from app_support.problems import Stopped, sentence
+from app_support.problems import sentence
 from toolkit import data, losses, metrics, training
 
 TASK = {
@@ -178,6 +178,50 @@ def test_a_closed_page_counts_no_more_after_a_while(trainer, monkeypatch):
     assert one.job.stopped
 
 
+def test_a_job_goes_on_for_nobody_who_only_paused_it(trainer, monkeypatch):
+    open_sessions = {"one", "other"}
+    monkeypatch.setattr(jobs, "_is_open", open_sessions.__contains__)
+    monkeypatch.setattr(jobs, "_AWAY", 0.5)
+    order = distil(first_seed=9, **LONG)
+    monkeypatch.setattr(jobs, "_session", lambda: "one")
+    one = trainer.order(order, read)
+    monkeypatch.setattr(jobs, "_session", lambda: "other")
+    other = trainer.order(order, read)
+    one.pause()
+    assert not one.job.held
+    open_sessions.remove("other")
+    assert until(lambda: one.job.held)
+    one.stop()
+    assert not other.job.running
+
+
+def test_who_was_away_and_comes_back_has_the_same_trained_again(trainer, monkeypatch):
+    open_sessions = {"one", "other"}
+    monkeypatch.setattr(jobs, "_is_open", open_sessions.__contains__)
+    monkeypatch.setattr(jobs, "_AWAY", 0.5)
+    monkeypatch.setattr(jobs, "_session", lambda: "other")
+    busy = trainer.order(distil(first_seed=10, **LONG), read)
+    monkeypatch.setattr(jobs, "_session", lambda: "one")
+    one = trainer.order(distil(epochs=23), read)
+    before = one.job
+    one.come_back()  # nothing was stopped
+    assert one.job is before
+    open_sessions.remove("one")
+    assert until(lambda: not one.job.running)  # although its turn never came
+    assert one.ahead == 0
+    monkeypatch.setattr(jobs, "_session", lambda: "other")
+    another = trainer.order(distil(epochs=23), read)  # the job of who was away is no obstacle
+    open_sessions.add("one")
+    one.come_back()
+    assert one.job is another.job
+    busy.stop()
+    assert one.wait(60)
+    assert one.result is another.result is not None
+    one.stop()
+    one.come_back()  # who stopped stays stopped
+    assert one.stopped
+
+
 def test_who_stopped_is_not_counted_among_those_before_one(trainer):
     first = trainer.order(distil(first_seed=8, **LONG), read)
     second = trainer.order(distil(epochs=21), read)
@@ -190,7 +234,7 @@ def test_who_stopped_is_not_counted_among_those_before_one(trainer):
 
 
 def job_with(share, *, doing="job.students", pace_from, end=1.0):
-    job = jobs.Job(1, {}, read, None)
+    job = jobs.Job(1, {}, read, None, None)
     job.share, job.doing, job.pace_from, job.end_of_phase = share, (doing, {}), pace_from, end
     return job
 
@@ -302,32 +346,19 @@ def test_messages_survive_the_pipe_and_half_of_one_is_none():
 def test_a_slow_data_set_keeps_nobody_waiting_who_needs_another(monkeypatch):
     loading, loaded = threading.Event(), threading.Event()
 
-    def slow(name):
-        loading.set()
-        assert loaded.wait(20)
+    def load(name):
+        if name == "slow":
+            loading.set()
+            assert loaded.wait(20)
         return name
 
-    monkeypatch.setattr(resources, "_load", slow)
-    monkeypatch.setitem(resources._teachers, "ready", "its teacher")
-    stop, outcomes = threading.Event(), []
-
-    def ask(name):
-        try:
-            outcomes.append(resources.teacher(name, stop=stop))
-        except Stopped:
-            outcomes.append("stopped")
-
-    threads = [threading.Thread(target=ask, args=("slow",)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
+    monkeypatch.setattr(resources, "_load", load)
+    slow = threading.Thread(target=resources.dataset, args=("slow",))
+    slow.start()
     assert loading.wait(5)
-    assert resources.teacher("ready") == "its teacher"
-    stop.set()
-    assert until(lambda: outcomes == ["stopped"], 5)  # it only waited its turn
+    assert resources.dataset("quick") == "quick"
     loaded.set()
-    for thread in threads:
-        thread.join(5)
-    assert outcomes == ["stopped"] * 2  # nothing is trained after the data have come
+    slow.join(5)
 
 
 def caught(work):

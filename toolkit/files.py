@@ -69,6 +69,7 @@ REASONS = {
     "too_much_unpacked": "the archive would unpack to more than {most:,} bytes",
     "pickle": "array {member!r} holds Python objects (pickle), which are never opened; save numbers or text instead",
     "array_kind": "array {member!r} holds {kind}; numbers are needed",
+    "label_kind": "array {label!r} holds {kind}; labels are whole numbers or words",
     "label_shape": "array {label!r} has the shape {shape}, but labels have one for each example: (examples,)",
     "no_examples": "no other array fits {label!r}: one of shape ({examples}, …) is needed",
     "several_examples": "several arrays fit {label!r}: {found}; leave one of them in the file",
@@ -105,7 +106,7 @@ def read(
 
     A table's columns of numbers stay as they are; a column with a few different words becomes one column for each word.
     Arrays are a table (examples, features), signals (examples, 1, length), or images (examples, [1,] height, width);
-    images of whole numbers are scaled from 0 … 255 to 0 … 1.
+    images that go beyond 1, such as 0 … 255, are divided by their largest value.
 
     Parameters
     ----------
@@ -180,7 +181,7 @@ def _text_of(content: bytes) -> str:
 
 def _header(text: str, limits: Limits) -> tuple[list[str], "Rows"]:
     """Find the separator, and give the names of the columns with a reader of the rows beneath."""
-    first = text.lstrip("\r\n").split("\n", 1)[0]
+    first = re.split("[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]
     most, separator = max((first.count(mark), mark) for mark in ",;\t")
     if most >= limits.max_columns:
         raise UnusableFile("too_many_columns", columns=most + 1, most=limits.max_columns)
@@ -265,7 +266,7 @@ def _is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text  # Python reads 0_1 as a number; in a table it is a code
 
 
 def _finite(name: str, values: np.ndarray) -> np.ndarray:
@@ -273,9 +274,9 @@ def _finite(name: str, values: np.ndarray) -> np.ndarray:
     finite = np.isfinite(values)
     if not finite.all():
         raise UnusableFile("not_finite", column=name[:40], found=str(values[~finite][0]))
-    largest = max(values.max(), -values.min(), key=float)
-    if float(largest) > 1e15:  # squares of such numbers, as standardising takes them, would leave float32
-        raise UnusableFile("too_big_number", column=name[:40], found=f"{float(largest):g}")
+    largest = max(float(values.max()), -float(values.min()))  # numpy would turn an unsigned sign around
+    if largest > 1e15:  # squares of such numbers, as standardising takes them, would leave float32
+        raise UnusableFile("too_big_number", column=name[:40], found=f"{largest:g}")
     return values.astype(np.float32)
 
 
@@ -299,18 +300,12 @@ def _arrays_of(content: bytes, limits: Limits) -> dict[str, np.ndarray]:
         name = member.filename.removesuffix(".npy")[:40]
         if member.file_size > left:
             raise UnusableFile("too_much_unpacked", most=limits.max_unpacked_bytes)
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # numpy writes no other
+            raise UnusableFile("bad_member", member=name)
         try:
             with archive.open(member) as file:
                 unpacked = file.read(left + 1)
-        except (
-            zipfile.BadZipFile,
-            OSError,
-            EOFError,
-            ValueError,
-            RuntimeError,
-            NotImplementedError,
-            zlib.error,
-        ):
+        except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error):
             raise UnusableFile("bad_member", member=name) from None
         left -= len(unpacked)
         if left < 0:
@@ -352,10 +347,10 @@ def _read_arrays(content: bytes, label: str, limits: Limits) -> tuple[np.ndarray
         raise UnusableFile("no_rows")
     if len(labels) > limits.max_rows:
         raise UnusableFile("too_many_rows", most=limits.max_rows)
-    if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels % 1 == 0).all():
+    if labels.dtype.kind == "f" and (np.abs(labels) < 2**53).all() and (labels % 1 == 0).all():
         labels = labels.astype(np.int64)  # 0.0, 1.0, … as some programs write them
     if labels.dtype.kind not in "iubU":
-        raise UnusableFile("array_kind", member=label[:40], kind=str(labels.dtype))
+        raise UnusableFile("label_kind", label=label[:40], kind=str(labels.dtype))
     fitting = [name for name, values in arrays.items() if values.ndim >= 2 and len(values) == len(labels)]
     if not fitting:
         raise UnusableFile("no_examples", label=label[:40], examples=len(labels))
@@ -384,5 +379,5 @@ def _shaped(name: str, values: np.ndarray) -> tuple[np.ndarray, str]:
             return _finite(name, values), "signal"
         case (examples, height, width) | (examples, 1, height, width):
             grey = _finite(name, values).reshape(examples, 1, height, width)
-            return grey / np.float32(255) if values.dtype == np.uint8 else grey, "vision"
+            return grey / max(np.abs(grey).max(), np.float32(1)), "vision"
     raise UnusableFile("shape", member=name[:40], shape=values.shape)

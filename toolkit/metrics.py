@@ -114,6 +114,10 @@ class Interval:
     low: np.ndarray
     high: np.ndarray
 
+    def at(self, *place: int) -> "Interval":
+        """Give one of several means with its interval."""
+        return Interval(self.mean[place], self.low[place], self.high[place])
+
     @property
     def holds_zero(self) -> np.ndarray:
         """Whether zero lies within, so that no difference was measured; one truth value per mean."""

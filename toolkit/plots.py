@@ -5,6 +5,7 @@ shows what a cell returns, and ``figure.savefig(path)`` exports it.
 """
 
 import io
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
@@ -40,6 +41,9 @@ _WORDS = {
         "student alone": "student alone",
         "alone": "alone",
         "distilled": "distilled",
+        "class": "class",
+        "true class": "true class",
+        "soft target": "mean soft target",
         "epoch": "epoch",
         "validation accuracy": "validation accuracy",
         "lam": "λ (share of the soft part)",
@@ -58,6 +62,9 @@ _WORDS = {
         "student alone": "单独训练",
         "alone": "单独",
         "distilled": "蒸馏",
+        "class": "类别",
+        "true class": "真实类别",
+        "soft target": "平均软目标",
         "epoch": "轮次",
         "validation accuracy": "验证准确率",
         "lam": "λ（软目标部分的比例）",
@@ -107,7 +114,6 @@ def _look() -> AbstractContextManager[None]:
             "axes.spines.top": False,
             "axes.spines.right": False,
             "figure.dpi": 80,
-            "savefig.dpi": 120,
             "figure.constrained_layout.use": True,
         }
     )
@@ -176,6 +182,42 @@ def show_example(ax: Axes, x: Tensor) -> None:
     else:
         ax.plot(x[0].numpy(), color="black")
     ax.set_axis_off()
+
+
+def dark_knowledge(matrix: np.ndarray, class_names: Sequence[str], *, language: str = "en") -> Figure:
+    """Draw what a teacher gives each class, on average over the examples of each true class; the diagonal is left white.
+
+    Parameters
+    ----------
+    matrix : shape (classes, classes), as ``metrics.dark_knowledge`` gives it: a row for each true class
+    language : "en" or "zh", for what the figure says by itself
+    """
+    words = _WORDS[language]
+    classes = range(len(class_names))
+    with _look():
+        figure = _Picture(figsize=(0.55 * len(classes) + 3, 0.5 * len(classes) + 2.5))
+        ax = figure.subplots()
+        off_diagonal = np.ma.masked_array(matrix, np.eye(len(classes), dtype=bool))
+        image = ax.imshow(off_diagonal, cmap="Blues", vmin=0)
+        ax.set(xticks=classes, yticks=classes, yticklabels=class_names)
+        ax.set_xticks(classes, class_names, rotation=90 if max(map(len, class_names)) > 2 else 0)
+        ax.set(xlabel=words["class"], ylabel=words["true class"])
+        per_cent = mpl.ticker.PercentFormatter(1, decimals=None)
+        figure.colorbar(image, ax=ax, label=words["soft target"], format=per_cent)
+    return figure
+
+
+def describe(figure: Figure, *lines: str) -> Figure:
+    """Write above a figure what it is about, such as the settings of a run; gives the figure."""
+    room = 11 * figure.get_figwidth()  # letters in a line; a Chinese one takes twice the room
+    wrapped = [
+        part
+        for line in lines
+        for part in textwrap.wrap(line, int(room * len(line) / len(line.encode("gbk", "replace"))))
+    ]
+    with _look():
+        figure.suptitle("\n".join(wrapped), x=0.01, ha="left", fontsize=10, color="0.3")
+    return figure
 
 
 def accuracy_curves(
