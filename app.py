@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app_support import link
+from app_support.component import component
 from app_support.running import come_back, errors_as_sentences
 from app_support.words import say
 
@@ -23,3 +24,4 @@ link.enter(page.url_path)
 with errors_as_sentences():
     come_back()
     page.run()
+component("history")()

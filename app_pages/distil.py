@@ -244,6 +244,8 @@ with heading, st.container(horizontal=True, vertical_alignment="center"):
 
 with picture, errors_as_sentences():
     said = distil_runs.ended_without_result()
+    if (busy or paused) and distil_runs.settings_of(job) != settings:
+        say_shown(settings_in_words(*distil_runs.settings_of(job)), busy=True)
     if busy or (paused and job.catching_up):
         follow(job, draw_so_far)
     elif paused:

@@ -27,8 +27,9 @@ REPAIRS = {
 def matching(beginning, wanted):
     """Give the keys with this beginning in whose entries occurs what is looked for, in either language."""
     titles = [key for key in catalogue() if key.startswith(beginning) and not key.endswith("_text")]
+    wanted = wanted.casefold().replace("lambda", "λ")  # not on every keyboard
     texts = {key: [*catalogue()[key].values(), *catalogue()[f"{key}_text"].values()] for key in titles}
-    return [key for key in titles if any(wanted.casefold() in text.casefold() for text in texts[key])]
+    return [key for key in titles if any(wanted in text.casefold() for text in texts[key])]
 
 
 lecture.heading(say("formulas.title"))

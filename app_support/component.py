@@ -12,8 +12,9 @@ _FOLDER = Path(__file__).parent
 def component(name: str) -> Callable[..., Any]:
     """Register a component; gives what draws it."""
     html, css, js = (_read(f"{name}.{kind}") for kind in ("html", "css", "js"))
-    return st.components.v2.component(name, html=html, css=css, js=_read("shared.js") + js)
+    return st.components.v2.component(name, html=html, css=css, js=f"{_read('shared.js')}{js}")
 
 
-def _read(file_name: str) -> str:
-    return (_FOLDER / file_name).read_text(encoding="utf-8")
+def _read(file_name: str) -> str | None:
+    path = _FOLDER / file_name
+    return path.read_text(encoding="utf-8") if path.exists() else None

@@ -45,6 +45,12 @@ def ended_without_result() -> Watch | None:
     return watch
 
 
+def settings_of(watch: Watch) -> Settings:
+    """Give what is trained."""
+    order = watch.job.order
+    return Settings(Task.of(order["task"]), order["temperature"], order["lam"])
+
+
 def ask_about(settings: Settings) -> None:
     """Have the question stay about these settings."""
     if ASKED not in st.session_state:

@@ -5,7 +5,7 @@ from functools import partial
 import streamlit as st
 
 from app_support import link, predict
-from app_support.words import LANGUAGES, language, say
+from app_support.words import LANGUAGES, language, plain, say
 
 
 def heading(title: str) -> None:
@@ -31,6 +31,8 @@ def heading(title: str) -> None:
                 label_visibility="collapsed",
             )
     link.write("lang", language())
+    if unknown := link.misfit("lesson", ""):
+        st.caption(say("common.misfit_lesson", said=plain(unknown[:40]), lessons=", ".join(link.presets())))
 
 
 def _tools() -> None:

@@ -39,6 +39,8 @@ def arrive() -> str | None:
         came_along = {} if _PAGE in st.session_state else said  # later the address holds what was set before
         said = {name: str(value) for name, value in settings.items()} | came_along | lasting
         _forget_controls(given)
+    elif lesson is not None:
+        note_misfit("lesson", lesson)
     given.update(said)
     for name in _ON_EVERY_PAGE:
         if given.get(name):

@@ -12,8 +12,8 @@ const entropy = (p) => p.reduce((sum, q) => (q > 0 ? sum - q * Math.log(q) : sum
 
 function percent(share) {
   const value = 100 * share;
-  if (value >= 0.1) return `${value.toFixed(1)} %`;
-  return value >= 0.001 ? `${value.toPrecision(1)} %` : "≈ 0 %";
+  if (value >= 0.1) return `${value.toFixed(1)}\u00a0%`; // the space does not break
+  return value >= 0.001 ? `${value.toPrecision(1)}\u00a0%` : "≈\u00a00\u00a0%";
 }
 
 // The wrong classes, the likeliest first. A drawing has no label: what the teacher picks counts as right.
@@ -102,7 +102,7 @@ function draw(root, data, bars) {
     at_one: temperature === 1 ? "" : fill(words.at_one, { share: percent(atOne) }),
     first: data.classes[first.c],
     first_share: percent(first.share),
-    then: second ? fill(words.then, { second: data.classes[second.c], share: percent(second.share) }) : "",
+    then: second?.share >= 1e-5 ? fill(words.then, { second: data.classes[second.c], share: percent(second.share) }) : "",
     teacher_entropy: entropy(teacher).toFixed(2),
     student_entropy: entropy(student).toFixed(2),
     most_entropy: Math.log(data.classes.length).toFixed(2),
@@ -136,7 +136,7 @@ export default function (component) {
   input.setAttribute("aria-label", data.words.slider);
   input.title = data.words.slider_help;
   input.disabled = data.locked;
-  root.querySelector(".slider").style.display = data.hidden ? "none" : "";
+  for (const part of [input, root.querySelector(".ends")]) part.style.display = data.hidden ? "none" : "";
   input.max = data.temperatures.length - 1;
   // What Python says is older than what the finger does, and than a release that Python has not answered yet.
   if (root.released === data.temperature) root.released = undefined;

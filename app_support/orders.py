@@ -20,8 +20,6 @@ from toolkit.grid import GridResult, GridTraining
 if TYPE_CHECKING:
     from app_support.worker import Job, Progress
 
-_TEACHER = 0.3  # of the whole: what getting the teacher takes where it must be trained
-
 
 def steps(order: Message, arrays: Arrays, job: "Job") -> Iterator[None]:
     """Work an order off, a step at a time; the last step tells the result."""
@@ -42,7 +40,7 @@ def _distil(task: Task, order: Message, job: "Job") -> Iterator[None]:
     else:
         both = [_training(task, teacher, job, [temperature], sorted({0.0, lam}))]
     arms = sum(len(part.lams) for part in both)
-    progress = job.report("job.students", {"count": arms * task.seeds, "epochs": task.epochs}, _TEACHER, 1.0)
+    progress = job.report("job.students", {"count": arms * task.seeds, "epochs": task.epochs}, job.share, 1.0)
     yield from _side_by_side(both, job, progress, lambda: job.look(_teacher_values(teacher), _arms(both)))
     results = [part.result() for part in both]
     test = {"alone_test": results[0].accuracy[0, 0], "distilled_test": results[-1].accuracy[0, -1]}
@@ -57,9 +55,9 @@ def _surface(task: Task, order: Message, job: "Job") -> Iterator[None]:
     teacher = _teacher(task, job)
     yield
     whole: GridResult | None = None
+    begin, step = job.share, (1 - job.share) / task.seeds
     for number, seed in enumerate(task.seed_numbers, 1):
-        step = (1 - _TEACHER) / task.seeds
-        low = _TEACHER + step * (number - 1)
+        low = begin + step * (number - 1)
         progress = job.report("job.seed", {"number": number, "count": task.seeds}, low, low + step, 1.0)
         part = _training(task, teacher, job, order["temperatures"], order["lams"], seeds=[seed])
         while part.train_one_epoch(progress):
@@ -81,10 +79,10 @@ def _scenarios(task: Task, order: Message, job: "Job") -> Iterator[None]:
     teacher = _teacher(task, job)
     yield
     done: dict[str, dict[str, np.ndarray]] = {}
+    begin, step = job.share, (1 - job.share) / len(order["rows"])
     for number, (label, settings) in enumerate(order["rows"].items(), 1):
         row = Task.of(settings)
-        step = (1 - _TEACHER) / len(order["rows"])
-        low = _TEACHER + step * (number - 1)
+        low = begin + step * (number - 1)
         values = {"number": number, "count": len(order["rows"])}
         progress = job.report("job.scenario", values, low, low + step, 1.0)
         both = [
@@ -125,7 +123,8 @@ _KINDS: dict[str, Callable[[Any, Message, "Job"], Iterator[None]]] = {
 
 
 def _teacher(task: Task, job: "Job") -> training.Teacher:
-    return resources.teacher(task.dataset, job.report("job.teacher", {}, 0.0, _TEACHER), job.stop)
+    """Get the teacher: where it must be trained, that is about a third of the whole, else nothing."""
+    return resources.teacher(task.dataset, job.report("job.teacher", {}, 0.0, 0.3), job.stop)
 
 
 def _training(

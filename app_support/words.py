@@ -54,7 +54,7 @@ def speaking(language: str) -> Iterator[None]:
 
 def say(key: str, /, **values: object) -> str:
     """Say an entry of the catalogue in this visitor's language, with the values put in."""
-    return template(key).format(**values)
+    return template(key).format(**values).replace(" %", "\u00a0%")  # no line ends before it
 
 
 def plain(text: str) -> str:

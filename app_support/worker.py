@@ -36,6 +36,7 @@ class Job:
         self.stop = threading.Event()
         self.hold_after: int | None = None  # epochs
         self.epochs_done = 0
+        self.share = 0.0  # of the whole that is done
         self._next_look = 0.0
         self._untold: tuple[dict[str, object], pipe.Arrays] | None = None
         self.steps: Iterator[None] = iter(())
@@ -58,15 +59,16 @@ class Job:
         ``end`` is the share at which all work of the kind is done, at ``high`` unless more of it follows.
         """
         end = high if end is None else end
+        self.share = low
         self.tell("doing", doing=[key, values], share=low, end=end)
         last = time.monotonic()
 
         def progress(done: int, total: int) -> None:
             nonlocal last
+            self.share = low + (high - low) * min(done / max(total, 1), 1.0)
             if time.monotonic() - last > _LOOK_EVERY:
                 last = time.monotonic()
-                share = low + (high - low) * min(done / max(total, 1), 1.0)
-                self.tell("doing", doing=[key, values], share=share, end=end)
+                self.tell("doing", doing=[key, values], share=self.share, end=end)
 
         return progress
 

@@ -90,7 +90,7 @@ def test_the_surface_counts_what_chance_alone_would_show_and_compares_on_test():
     assert_whole(at)
     said = "\n".join(part.value for part in at.markdown)
     assert "all with λ_f = 0.01" in said
-    assert "Of 1 cells about 0.05 (5 %) would look clear by chance alone" in said
+    assert "Of 1 cells about 0.05 (5\u00a0%) would look clear by chance alone" in said
     assert "from the student alone" in said
     assert "(teacher" in said
     assert "used for choosing" in at.subheader[0].value

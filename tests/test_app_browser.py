@@ -535,6 +535,33 @@ def test_the_language_changes_everywhere_and_keeps_the_settings(page):
     assert "hide=question" in page.url
 
 
+def at_rest(page):
+    """Wait until the page has run: in the midst of it Streamlit itself mistakes what Back asks for."""
+    page.wait_for_timeout(1000)
+    page.get_by_test_id("stStatusWidget").wait_for(state="detached")
+    page.wait_for_timeout(1000)
+
+
+def test_back_leads_to_the_page_before_as_it_was(page):
+    page.goto("/?hide=question&example=5")
+    bars_are_there(page)
+    page.wait_for_url("**T=4*")
+    page.get_by_role("link", name="Distil").click()
+    see(page, "On the test part")
+    slider = page.get_by_role("slider", name="Distillation weight λ")
+    for value in ("0.85", "0.8"):
+        slider.focus()
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_url(f"**lam={value}&*")
+    at_rest(page)
+    page.go_back()
+    page.locator(".bars .example[aria-label^='Test example 5 ']").wait_for()
+    at_rest(page)
+    page.go_forward()
+    see(page, "Does a teacher help this student?")
+    page.wait_for_url("**lam=0.8&*")
+
+
 def test_a_preset_is_chosen_from_the_lecturers_tools(page):
     page.goto("/?hide=question")
     bars_are_there(page)

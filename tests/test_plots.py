@@ -39,6 +39,22 @@ def test_bars_show_teacher_student_label_and_the_uniform_line(digits, teacher):
     assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == list(digits.class_names)
 
 
+def test_dark_knowledge_leaves_the_diagonal_white():
+    matrix = np.array([[0.9, 0.1, 0.0], [0.3, 0.6, 0.1], [0.0, 0.2, 0.8]])
+    image = plots.dark_knowledge(matrix, ("a", "b", "c")).axes[0].images[0].get_array()
+    assert image.mask.tolist() == np.eye(3, dtype=bool).tolist()
+    assert image.max() == 0.3
+
+
+@pytest.mark.parametrize("line", ["word " * 60, "字" * 300])
+def test_what_stands_above_a_figure_fits_into_it(line):
+    figure = plots.describe(plots.accuracy_curves({"distilled": np.array([[0.5, 0.6]])}), line, "second line")
+    png(figure)
+    box = figure.get_suptitle() and figure._suptitle.get_window_extent()
+    assert figure.get_suptitle().endswith("\nsecond line")
+    assert box.x1 < figure.bbox.x1
+
+
 def test_curves_show_every_line_with_its_name_beside_it(result, teacher):
     figure = plots.accuracy_curves(
         {"student alone": result.history[0, 0], "distilled": result.history[2, 2], "another": result.history[1, 1]},

@@ -209,7 +209,7 @@ def dark_knowledge(matrix: np.ndarray, class_names: Sequence[str], *, language: 
 
 def describe(figure: Figure, *lines: str) -> Figure:
     """Write above a figure what it is about, such as the settings of a run; gives the figure."""
-    room = 11 * figure.get_figwidth()  # letters in a line; a Chinese one takes twice the room
+    room = 12 * figure.get_figwidth()  # letters in a line; a Chinese one takes twice the room
     wrapped = [
         part
         for line in lines
@@ -261,6 +261,7 @@ def accuracy_curves(
         ax.set_ylim(bottom, 1.005)
         _label_line_ends(ax, endings, 1.005 - bottom)
         ax.set(xlabel=words["epoch"], ylabel=words.get(ylabel, ylabel), title=title or "")
+        ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
         ax.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=None))
     return figure
 
