@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from app_support import charts, code, controls, distil_runs, downloads, exports, lecture, predict, side_by_side
-from app_support.experiments import in_words, outcome, parameter_in_words, settings_in_words
+from app_support.experiments import in_words, outcome, parameter_in_words, points, settings_in_words
 from app_support.look import percent
 from app_support.running import errors_as_sentences, follow, say_shown, show_failure, stop_button
 from app_support.simple_controls import choice
@@ -85,10 +85,10 @@ def show_run():
     if run.alone_test is not None:
         shares = {"alone": run.alone_test.mean(), "distilled": run.distilled_test.mean(), "teacher": run.teacher_test}
         st.markdown(say("distil.on_test", **{name: percent(share) for name, share in shares.items()}))
-    if run.alone_left_out is not None:
+    if run.left_out_difference is not None:
         of_class = {"alone": run.alone_left_out.mean(), "distilled": run.distilled_left_out.mean()}
         words = {name: percent(share) for name, share in of_class.items()} | parameter_in_words(run.task)
-        st.markdown(say("distil.on_left_out", **words))
+        st.markdown(say("distil.on_left_out", points=points(run.left_out_difference), **words))
     if run.advice:
         st.markdown(run.advice)
     with st.container(horizontal=True):
@@ -117,7 +117,7 @@ def show_table():
             [
                 {
                     say("distil.run"): say("distil.stopped_mark", number=n) if runs[n].partial else str(n),
-                    columns["difference"]: None if runs[n].partial else 100 * float(runs[n].difference.mean),
+                    columns["difference"]: None if runs[n].partial else points(runs[n].difference),
                     columns["alone"]: share_of(runs[n].alone_test),
                     columns["distilled"]: share_of(runs[n].distilled_test),
                     columns["settings"]: runs[n].words,
@@ -128,9 +128,7 @@ def show_table():
         hide_index=True,
         placeholder="–",
         column_config={
-            columns["difference"]: st.column_config.NumberColumn(
-                format="%+.1f", help=say("distil.column_difference_help")
-            ),
+            columns["difference"]: st.column_config.TextColumn(help=say("distil.column_difference_help")),
             columns["alone"]: st.column_config.NumberColumn(format="%.1f %%"),
             columns["distilled"]: st.column_config.NumberColumn(format="%.1f %%"),
         },

@@ -35,15 +35,9 @@ def first_example():
     return last if of == name and last is not None and last < len(view.labels) else int(view.rich[0])
 
 
-def soft_targets_of(logits, temperature):
-    """Give the bars of one example at a temperature; the page that opens first has no time to import PyTorch."""
-    weights = np.exp((np.array(logits) - max(logits)) / temperature)
-    return weights / weights.sum()
-
-
 def ask_about(index, example):
     """Ask what becomes of the likeliest wrong class; gives the prediction, and what happens."""
-    bars = {t: soft_targets_of(example.teacher_logits, t) for t in (LOCKED_AT, ASKED_UNTIL)}
+    bars = {t: example.teacher_soft_targets(t) for t in (LOCKED_AT, ASKED_UNTIL)}
     second = int(np.argsort(-bars[LOCKED_AT], kind="stable")[1])
     before, after = (float(shares[second]) for shares in bars.values())
     happened = "same" if abs(after - before) < UNCHANGED else "grows" if after > before else "shrinks"

@@ -19,6 +19,7 @@ Spec = dict[str, Any]
 
 # Worse: purple; no difference: nearly white; better: orange. As matplotlib's PuOr_r, which toolkit.plots uses.
 _DIVERGING = ("#542788", "#998ec3", "#d8daeb", "#f7f7f7", "#fee0b6", "#f1a340", "#b35806")
+_BLUES = ("#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b")
 _DASHES = {"student alone": [3, 3], "distilled": [1, 0], "teacher": [12, 5]}
 _OTHER_DASH = [9, 3, 2, 3]  # earlier runs; their names stand at their ends
 _TEXT: Spec = {"labelFontSize": TEXT_SIZE, "titleFontSize": TEXT_SIZE}
@@ -156,7 +157,7 @@ def differences(intervals: Mapping[str, metrics.Interval]) -> Spec:
         "axis": {"labelLimit": 190, "ticks": False, **_TEXT},
     }
     # The title ends where the axis does: on a phone there is more room beneath the names than beneath the axis.
-    axis = {"format": "+.3~f", "grid": False, "labelFlush": True, "titleAnchor": "end", **_TEXT}
+    axis = {"format": "+.3~f", "grid": False, "labelFlush": True, "tickCount": 6, "titleAnchor": "end", **_TEXT}
     x = {"axis": axis, "title": say("chart.points_above"), "type": "quantitative"}
     tooltip = [
         {"field": "name", "type": "nominal", "title": say("controls.scenario")},
@@ -198,6 +199,9 @@ def _apart(ends: list[tuple[str, float]], gap: float) -> list[tuple[str, float]]
     return [(name, y - over) for name, y in placed]
 
 
+# ---- Cells: a colour for each pair of a row and a column -----------------------------------------------------
+
+
 def surface(result: GridScores, chosen: tuple[int, int]) -> Spec:
     """Draw T by λ: colour = difference from the student alone, hatched where its interval holds zero.
 
@@ -205,13 +209,8 @@ def surface(result: GridScores, chosen: tuple[int, int]) -> Spec:
     """
     difference = result.difference_interval()
     cells = [
-        {
-            "row": t,
-            "column": lam,
-            "left": lam - 0.5,
-            "right": lam + 0.5,
-            "bottom": t - 0.5,
-            "top": t + 0.5,
+        _cell(t, lam)
+        | {
             "temperature": result.temperatures[t],
             "lam": result.lams[lam],
             "points": 100 * float(difference.mean[t, lam]),
@@ -222,32 +221,8 @@ def surface(result: GridScores, chosen: tuple[int, int]) -> Spec:
         for t, lam in np.ndindex(difference.mean.shape)
     ]
     limit = max(0.5, *(abs(cell["points"]) for cell in cells))
-    x = _number(
-        "left",
-        title=say("chart.lam"),
-        scale={"domain": [-0.5, len(result.lams) - 0.5], "nice": False, "zero": False},
-        axis=names_axis(result.lams),
-    )
-    y = _number(
-        "bottom",
-        title=say("chart.temperature"),
-        scale={"domain": [-0.5, len(result.temperatures) - 0.5], "nice": False, "zero": False},
-        axis=names_axis(result.temperatures),
-    )
-    place = {"x": x, "x2": {"field": "right"}, "y": y, "y2": {"field": "top"}}
-    colour = _number(
-        "points",
-        scale={"domain": np.linspace(-limit, limit, len(_DIVERGING)).tolist(), "range": list(_DIVERGING)},
-        legend={
-            "title": say("chart.points_above"),
-            "orient": "bottom",
-            "gradientLength": 240,
-            "tickCount": 5,
-            "format": "+.1f",
-            "titleLimit": 400,
-            **_TEXT,
-        },
-    )
+    place = _place((result.temperatures, say("chart.temperature")), (result.lams, say("chart.lam")))
+    colour = _colour("points", (-limit, limit), _DIVERGING, say("chart.points_above"), "+.1f")
     tooltip = [
         _number("temperature", title="T"),
         _number("lam", title="λ"),
@@ -255,34 +230,86 @@ def surface(result: GridScores, chosen: tuple[int, int]) -> Spec:
         {"field": "interval", "type": "nominal", "title": say("chart.interval")},
         _number("seeds", title=say("chart.seeds")),
     ]
-    fill = {"mark": {"type": "rect", "stroke": "white", "strokeWidth": 1}, "encoding": place | {"color": colour}}
-    held = [cell for cell in cells if cell["held"] and cell["lam"] != 0]
     hatch = {
-        "data": {"values": _hatching(held)},
+        "data": {"values": _hatching([cell for cell in cells if cell["held"] and cell["lam"] != 0])},
         "mark": {"type": "rule", "color": "#5a5a5a", "strokeWidth": 1.2},
         "encoding": place,
     }
-    middle = {"left": result.lams.index(0), "bottom": (len(result.temperatures) - 1) / 2}
     name = {
-        "data": {"values": [middle]},
+        "data": {"values": [{"left": result.lams.index(0), "bottom": (len(result.temperatures) - 1) / 2}]},
         "mark": {"type": "text", "text": say("chart.alone"), "angle": 270, "fontSize": TEXT_SIZE, "color": "#5a5a5a"},
-        "encoding": {"x": x, "y": y},
+        "encoding": {"x": place["x"], "y": place["y"]},
     }
-    rings = [
-        {
-            "data": {"values": [cell for cell in cells if (cell["row"], cell["column"]) == ringed]},
-            "mark": {"type": "rect", "fill": None, "stroke": "black", "strokeWidth": 4, "strokeDash": dash},
-            "encoding": place,
-        }
-        for ringed, dash in ((result.best_cell(), [1, 0]), (chosen, [5, 4]))
+    rings = [_ring(place, cell, "black", dash) for cell, dash in ((result.best_cell(), [1, 0]), (chosen, [5, 4]))]
+    height = max(260, 56 * len(result.temperatures) + 130)
+    return _cells(cells, place, colour, tooltip, [hatch, name, *rings], height)
+
+
+def dark_knowledge(matrix: np.ndarray, names: Sequence[str], chosen: tuple[int, int]) -> Spec:
+    """Draw the mean soft target of each class (column) over the examples of each true class (row), without the diagonal; a ring marks the chosen cell."""
+    cells = [
+        _cell(true, seen) | {"true_name": names[true], "seen_name": names[seen], "share": float(matrix[true, seen])}
+        for true, seen in np.ndindex(matrix.shape)
+        if true != seen
     ]
-    touch = {  # lies above the others, and takes the clicks
+    place = _place((names, say("soft_targets.matrix_true")), (names, say("soft_targets.matrix_seen")), downwards=True)
+    most = max(cell["share"] for cell in cells)
+    colour = _colour("share", (0, most), _BLUES, say("soft_targets.matrix_legend"), ".1%")
+    tooltip = [
+        {"field": "true_name", "type": "nominal", "title": say("soft_targets.matrix_true")},
+        {"field": "seen_name", "type": "nominal", "title": say("soft_targets.matrix_seen")},
+        _number("share", title=say("soft_targets.matrix_legend"), format=".2%"),
+    ]
+    ring = _ring(place, chosen, DISTILLED, [1, 0])
+    return _cells(cells, place, colour, tooltip, [ring], 34 * len(names) + 130)
+
+
+def _cell(row: int, column: int) -> Spec:
+    edges = {"left": column - 0.5, "right": column + 0.5, "bottom": row - 0.5, "top": row + 0.5}
+    return {"row": row, "column": column, **edges}
+
+
+def _place(
+    rows: tuple[Sequence[float | str], str], columns: tuple[Sequence[float | str], str], *, downwards: bool = False
+) -> Spec:
+    """Place cells by the names of their rows and columns, each with its title."""
+    axes: list[Spec] = []
+    for names, title in (columns, rows):
+        scale = {"domain": [-0.5, len(names) - 0.5], "nice": False, "zero": False}
+        axes.append({"title": title, "scale": scale, "axis": _names_axis(names)})
+    axes[1]["scale"] |= {"reverse": downwards}
+    x, y = _number("left", **axes[0]), _number("bottom", **axes[1])
+    return {"x": x, "x2": {"field": "right"}, "y": y, "y2": {"field": "top"}}
+
+
+def _colour(field: str, ends: tuple[float, float], palette: Sequence[str], title: str, form: str) -> Spec:
+    legend = {
+        "title": title,
+        "orient": "bottom",
+        "gradientLength": 240,
+        "tickCount": 4,
+        "format": form,
+        "titleLimit": 400,
+        **_TEXT,
+    }
+    scale = {"domain": np.linspace(*ends, len(palette)).tolist(), "range": list(palette)}
+    return _number(field, scale=scale, legend=legend)
+
+
+def _ring(place: Spec, cell: tuple[int, int], stroke: str, dash: list[int]) -> Spec:
+    mark = {"type": "rect", "fill": None, "stroke": stroke, "strokeWidth": 4, "strokeDash": dash}
+    return {"data": {"values": [_cell(*cell)]}, "mark": mark, "encoding": place}
+
+
+def _cells(cells: list[Spec], place: Spec, colour: Spec, tooltip: list[Spec], marks: list[Spec], height: int) -> Spec:
+    """Draw cells with marks upon them; a click upon one selects it, as "cell" with its row and column."""
+    fill = {"mark": {"type": "rect", "stroke": "white", "strokeWidth": 1}, "encoding": place | {"color": colour}}
+    touch = {  # lies above the others
         "params": [{"name": "cell", "select": {"type": "point", "fields": ["row", "column"], "toggle": False}}],
         "mark": {"type": "rect", "fill": "white", "opacity": 0.001, "cursor": "pointer"},
         "encoding": place | {"tooltip": tooltip},
     }
-    height = max(260, 56 * len(result.temperatures) + 130)
-    return {"height": height, "data": {"name": "cells", "values": cells}, "layer": [fill, hatch, name, *rings, touch]}
+    return {"height": height, "data": {"name": "cells", "values": cells}, "layer": [fill, *marks, touch]}
 
 
 def _interval(low: float, high: float) -> str:
@@ -291,7 +318,7 @@ def _interval(low: float, high: float) -> str:
     return say("chart.interval_words", low=f"{100 * low:+.2f}", high=f"{100 * high:+.2f}")
 
 
-def names_axis(values: Sequence[float | str]) -> Spec:
+def _names_axis(values: Sequence[float | str]) -> Spec:
     """Give an axis whose places 0, 1, … bear names."""
     names = [value if isinstance(value, str) else f"{value:g}" for value in values]
     return {

@@ -127,6 +127,14 @@ class DistilRun:
         return metrics.confidence_interval(self.distilled[:, -1] - self.alone[:, -1], examples=self.val_examples)
 
     @property
+    def left_out_difference(self) -> metrics.Interval | None:
+        """The paired difference on the test examples of the class that was left out, if one was."""
+        if self.alone_left_out is None or self.distilled_left_out is None:
+            return None
+        examples = int((resources.dataset(self.task.dataset).y_test == self.task.left_out).sum())
+        return metrics.confidence_interval(self.distilled_left_out - self.alone_left_out, examples=examples)
+
+    @property
     def is_alone(self) -> bool:
         """Whether the distilled student is the student alone once more, because neither term differs."""
         return self.lam == 0 and self.task.penalty_weight == 0

@@ -40,7 +40,8 @@ def _distil(task: Task, order: Message, job: "Job") -> Iterator[None]:
     else:
         both = [_training(task, teacher, job, [temperature], sorted({0.0, lam}))]
     arms = sum(len(part.lams) for part in both)
-    progress = job.report("job.students", {"count": arms * task.seeds, "epochs": task.epochs}, job.share, 1.0)
+    key = "job.students" if task.epochs > 1 else "job.students_once"
+    progress = job.report(key, {"count": arms * task.seeds, "epochs": task.epochs}, job.share, 1.0)
     yield from _side_by_side(both, job, progress, lambda: job.look(_teacher_values(teacher), _arms(both)))
     results = [part.result() for part in both]
     test = {"alone_test": results[0].accuracy[0, 0], "distilled_test": results[-1].accuracy[0, -1]}

@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app_support import charts, code, controls, downloads, exports, own_data, predict
+from app_support import charts, code, downloads, exports, own_data, predict
 from app_support.distil_runs import Settings
 from app_support.experiments import (
     SideBySide,
+    in_words,
     outcome,
     points,
     seeds_in_words,
@@ -103,7 +104,7 @@ def show_side_by_side(result: SideBySide) -> None:
     )
     place = labels.index(label)
     st.markdown(
-        f"{controls.sentence(result.rows[label])} {result.rows[label].student}. "
+        f"{in_words(result.rows[label])}{say('controls.full_stop')} "
         + say(
             "distil.on_test",
             alone=percent(result.alone_test[place].mean()),

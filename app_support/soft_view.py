@@ -39,6 +39,11 @@ class Example:
     teacher_logits: list[float]
     student_logits: list[float]
 
+    def teacher_soft_targets(self, temperature: float) -> np.ndarray:
+        """Give the teacher's share of each class, as ``losses.soft_targets`` does, which has to import PyTorch."""
+        weights = np.exp((np.array(self.teacher_logits) - max(self.teacher_logits)) / temperature)
+        return np.asarray(weights / weights.sum())
+
 
 @dataclass(frozen=True)
 class SoftView:
@@ -136,8 +141,7 @@ def _make(name: str, distilled: bool, job: "Job") -> SoftView:
     from torch.nn.utils import parameters_to_vector
 
     from app_support import resources
-    from toolkit import training
-    from toolkit.losses import soft_targets
+    from toolkit import losses, metrics, training
 
     job.report("job.loading", {"name": name}, 0, 0)
     dataset = resources.dataset(name)
@@ -154,21 +158,17 @@ def _make(name: str, distilled: bool, job: "Job") -> SoftView:
     )
     if student.history.ending == "stop":
         raise Stopped
-    at_one, at_four = (soft_targets(teacher.test_logits, temperature).numpy() for temperature in (1.0, 4.0))
-    labels = dataset.y_test.numpy()
-    right = at_one.argmax(1) == labels
-    confidence, second = at_one.max(1), np.sort(at_four, 1)[:, -2]
-    sure = right & (confidence >= 0.98)
-    candidates = np.flatnonzero(sure if sure.any() else right)
-    mistakes = np.flatnonzero(~right)
+    logits, labels = teacher.test_logits, dataset.y_test
+    confidence = losses.soft_targets(logits, 1.0).amax(1)
+    mistakes = (logits.argmax(1) != labels).nonzero().squeeze(1)
     return SoftView(
         dataset.x_test.numpy(),
-        labels,
-        teacher.test_logits.numpy(),
+        labels.numpy(),
+        logits.numpy(),
         training.predict(student.model, dataset.x_test).numpy(),
-        confidence,
-        candidates[np.argsort(-second[candidates], kind="stable")][:20],
-        mistakes[np.argsort(-confidence[mistakes], kind="stable")],
+        confidence.numpy(),
+        metrics.rich_examples(logits, labels)[:20].numpy(),
+        mistakes[confidence[mistakes].argsort(descending=True, stable=True)].numpy(),
         np.array(dataset.class_names),
         np.array(dataset.provenance),
         np.array(resources.names("vision", "signal")),

@@ -1,20 +1,16 @@
 """Which examples teach most: those with much entropy, those that the teacher gets wrong, and the dark-knowledge matrix."""
 
-from typing import Any
-
 import numpy as np
 import streamlit as st
 
-from app_support import downloads, exports
-from app_support.charts import Spec, names_axis
-from app_support.look import DISTILLED, TEXT_SIZE, percent
+from app_support import charts, downloads, exports
+from app_support.look import percent
 from app_support.simple_controls import choice
 from app_support.soft_view import SoftView
 from app_support.words import say
 
 SHOWN = 8  # examples at once
 WAYS = ("entropy", "mistakes", "matrix")
-_BLUES = ("#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b")
 
 
 def section(view: SoftView, name: str, temperature: float, example_box: str) -> None:
@@ -87,8 +83,8 @@ def _cell(matrix: np.ndarray, view: SoftView, temperature: float) -> tuple[int, 
     def take_click() -> None:
         clicked = st.session_state["matrix"].selection.get("cell", [])
         if clicked:
-            st.session_state["cell_true"] = names[int(clicked[0]["true"])]
-            st.session_state["cell_seen"] = names[int(clicked[0]["seen"])]
+            st.session_state["cell_true"] = names[int(clicked[0]["row"])]
+            st.session_state["cell_seen"] = names[int(clicked[0]["column"])]
 
     with st.container(horizontal=True):
         true = names.index(
@@ -116,84 +112,18 @@ def _cell(matrix: np.ndarray, view: SoftView, temperature: float) -> tuple[int, 
         share=percent(off[most]),
     )
     st.vega_lite_chart(
-        matrix_chart(matrix, names, (true, seen)),
+        charts.dark_knowledge(matrix, names, (true, seen)),
         key="matrix",
         on_select=take_click,
         selection_mode="cell",
         alt=finding,
     )
-    here = percent(matrix[true, seen])
-    st.markdown(f"{finding} {say('soft_targets.matrix_cell', true=names[true], seen=names[seen], share=here)}")
+    sentences = [finding, say("soft_targets.matrix_examples")]
+    if (true, seen) != most:
+        share = percent(matrix[true, seen])
+        sentences.insert(1, say("soft_targets.matrix_cell", true=names[true], seen=names[seen], share=share))
+    st.markdown(" ".join(sentences))
     return true, seen
-
-
-def matrix_chart(matrix: np.ndarray, names: list[str], chosen: tuple[int, int]) -> Spec:
-    """Draw the mean soft target of each class (column) over the examples of each true class (row), without the diagonal."""
-    cells = [
-        {
-            "true": true,
-            "seen": seen,
-            "left": seen - 0.5,
-            "right": seen + 0.5,
-            "bottom": true - 0.5,
-            "top": true + 0.5,
-            "true_name": names[true],
-            "seen_name": names[seen],
-            "share": float(matrix[true, seen]),
-        }
-        for true, seen in np.ndindex(matrix.shape)
-        if true != seen
-    ]
-    count = len(names)
-    most = max(cell["share"] for cell in cells)
-    scale = {"domain": [-0.5, count - 0.5], "nice": False, "zero": False}
-    x: Spec = {
-        "field": "left",
-        "type": "quantitative",
-        "title": say("soft_targets.matrix_seen"),
-        "scale": scale,
-        "axis": names_axis(names),
-    }
-    y = x | {"field": "bottom", "title": say("soft_targets.matrix_true"), "scale": scale | {"reverse": True}}
-    place = {"x": x, "x2": {"field": "right"}, "y": y, "y2": {"field": "top"}}
-    colour: dict[str, Any] = {
-        "field": "share",
-        "type": "quantitative",
-        "scale": {"domain": np.linspace(0, most, len(_BLUES)).tolist(), "range": list(_BLUES)},
-        "legend": {
-            "title": say("soft_targets.matrix_legend"),
-            "orient": "bottom",
-            "gradientLength": 240,
-            "format": ".1%",
-            "tickCount": 4,
-            "titleLimit": 400,
-            "labelFontSize": TEXT_SIZE,
-            "titleFontSize": TEXT_SIZE,
-        },
-    }
-    tooltip = [
-        {"field": "true_name", "type": "nominal", "title": say("soft_targets.matrix_true")},
-        {"field": "seen_name", "type": "nominal", "title": say("soft_targets.matrix_seen")},
-        {"field": "share", "type": "quantitative", "title": say("soft_targets.matrix_legend"), "format": ".2%"},
-    ]
-    ring = [cell for cell in cells if (cell["true"], cell["seen"]) == chosen]
-    return {
-        "height": 34 * count + 130,
-        "data": {"values": cells},
-        "layer": [
-            {"mark": {"type": "rect", "stroke": "white", "strokeWidth": 1}, "encoding": place | {"color": colour}},
-            {
-                "data": {"values": ring},
-                "mark": {"type": "rect", "fill": None, "stroke": DISTILLED, "strokeWidth": 4},
-                "encoding": place,
-            },
-            {  # lies above the others, and takes the clicks
-                "params": [{"name": "cell", "select": {"type": "point", "fields": ["true", "seen"], "toggle": False}}],
-                "mark": {"type": "rect", "fill": "white", "opacity": 0.001, "cursor": "pointer"},
-                "encoding": place | {"tooltip": tooltip},
-            },
-        ],
-    }
 
 
 def _pictures(view: SoftView, found: np.ndarray, said: list[str], example_box: str, name: str) -> None:

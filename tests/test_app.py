@@ -2,7 +2,9 @@ import gc
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
@@ -11,7 +13,7 @@ from app_support import controls, experiments, link, live_bars, predict, resourc
 from app_support.distil_runs import Settings
 from app_support.tasks import Task
 from app_support.words import LANGUAGES
-from toolkit import files, models, scenarios
+from toolkit import files, losses, models, scenarios
 
 APP = Path(__file__).parent.parent / "app.py"
 PAGES = ("soft_targets", "distil", "surface", "formulas")
@@ -70,6 +72,13 @@ def test_a_new_data_set_is_offered_although_the_stored_view_does_not_know_it(mon
     monkeypatch.setattr(resources, "names", lambda *kinds: [*offered, "new"])
     # toolkit.data is imported here, as in a server soon after its start
     assert soft_view.data_sets() == [*offered, "new"]
+
+
+@given(st.lists(st.floats(-50, 50, width=32), min_size=2, max_size=12), st.floats(0.2, 20))
+def test_the_bars_of_a_question_are_the_soft_targets(logits, temperature):
+    example = soft_view.Example(np.zeros((1, 2, 2)), 0, [""] * len(logits), logits, logits)
+    expected = losses.soft_targets(torch.tensor(logits, dtype=torch.double), temperature).numpy()
+    np.testing.assert_allclose(example.teacher_soft_targets(temperature), expected, atol=1e-9)
 
 
 def test_stopping_without_a_result_is_said_although_earlier_runs_are_shown():

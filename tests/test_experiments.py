@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from app_support import charts, code, downloads, experiments, exports, look, resources, soft_view, teaching, words
+from app_support import charts, code, downloads, experiments, exports, look, resources, soft_view, words
 from app_support.experiments import DistilRun
 from app_support.soft_view import Example
 from app_support.tasks import Task
@@ -115,7 +115,7 @@ def test_charts_are_valid_vega_lite(surface, rows_of_scenarios, language, monkey
         charts.surface(scores, (0, 1)),
         charts.accuracy_curves(curves, 0.99, epochs=50),
         charts.differences(rows_of_scenarios.differences()),
-        teaching.matrix_chart(matrix, ["a", "b", "c"], (0, 1)),
+        charts.dark_knowledge(matrix, ["a", "b", "c"], (0, 1)),
     ):
         altair.Chart.from_dict(spec)  # which checks against the schema
 
