@@ -4,10 +4,10 @@ import numpy as np
 import streamlit as st
 
 from app_support import downloads, lecture, link, predict, soft_view
-from app_support.live_bars import FIRST_TEMPERATURE, live_bars, nearest_temperature
+from app_support.live_bars import FIRST_TEMPERATURE, TEMPERATURES, live_bars
 from app_support.look import percent
 from app_support.running import errors_as_sentences, follow, show_failure, stop_button
-from app_support.simple_controls import choice, number
+from app_support.simple_controls import choice, number, say_misfit, stop_of_link
 from app_support.words import language, say, with_article
 
 LOCKED_AT, ASKED_UNTIL = 1.0, 10.0  # the question is about the bar at these temperatures
@@ -148,7 +148,7 @@ with asking:
         predict.compare("soft_targets", prediction, *to_compare)
 with picture:
     opens_at = ASKED_UNTIL if prediction.answer else FIRST_TEMPERATURE
-    temperature = nearest_temperature(link.given("T"), opens_at) if prediction.open else LOCKED_AT
+    temperature = stop_of_link("T", TEMPERATURES, opens_at) if prediction.open else LOCKED_AT
     description = say("soft_targets.described", index=index, name=name, true=true)
     released = live_bars(
         example,
@@ -160,6 +160,7 @@ with picture:
     )
     if prediction.open:
         link.write("T", f"{released:g}")
+        say_misfit("T", f"{released:g}")
 
 more = choice(
     st.segmented_control,
@@ -199,10 +200,11 @@ elif more == "pad":
                 drawn,
                 seen_in_it,
                 distilled=wanted[1],
-                temperature=nearest_temperature(link.given("pad_T"), released),
+                temperature=stop_of_link("pad_T", TEMPERATURES, released),
                 key="pad_bars",
             )
             link.write("pad_T", f"{released_here:g}")
+            say_misfit("pad_T", f"{released_here:g}")
             st.caption(say("soft_targets.pad_honest"))
             with st.container(horizontal=True):
                 downloads.bars(drawn, released_here, seen_in_it, "drawing")

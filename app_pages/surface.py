@@ -120,7 +120,8 @@ def show_cell(surface, t, lam):
     temperature, weight = f"{scores.temperatures[t]:g}", f"{scores.lams[lam]:g}"
     cell = scores.difference_interval().at(t, lam)
     alone = scores.lams.index(0)
-    st.subheader(say("surface.cell", temperature=temperature, lam=weight, points=points(cell)), anchor=False)
+    words = say("surface.cell", temperature=temperature, lam=weight, points=points(cell))
+    st.subheader(say("surface.corner_alone") if lam == alone else words, anchor=False)
     gain = metrics.confidence_interval(
         scores.accuracy[t, lam] - scores.accuracy[t, alone], examples=scores.test_examples
     )

@@ -241,8 +241,8 @@ def surface(result: GridScores, chosen: tuple[int, int]) -> Spec:
         "encoding": {"x": place["x"], "y": place["y"]},
     }
     rings = [_ring(place, cell, "black", dash) for cell, dash in ((result.best_cell(), [1, 0]), (chosen, [5, 4]))]
-    height = max(260, 56 * len(result.temperatures) + 130)
-    return _cells(cells, place, colour, tooltip, [hatch, name, *rings], height)
+    height = max(300, 56 * len(result.temperatures) + 130)
+    return _cells(cells, place, colour, tooltip, [hatch, *rings, name], height)
 
 
 def dark_knowledge(matrix: np.ndarray, names: Sequence[str], chosen: tuple[int, int]) -> Spec:

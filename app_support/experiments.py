@@ -183,8 +183,10 @@ class DistilRun:
             return ""
         ahead = self.teacher_val - float(self.alone[:, -1].mean())
         ideas = []
-        if self.task.seeds < 5:
-            ideas.append(say("distil.advice_seeds", seeds=self.task.seeds))
+        wide = float(self.difference.high - self.difference.low) > 0.04
+        if self.task.seeds < 5 or (wide and self.task.seeds < 20):
+            more = 10 if self.task.seeds < 10 else 20
+            ideas.append(say("distil.advice_seeds", seeds=self.task.seeds, more=more))
         if ahead < 0.01:
             ideas.append(say("distil.advice_teacher", ahead=f"{100 * ahead:+.1f}"))
         if self.lam == 0:

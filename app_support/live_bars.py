@@ -1,7 +1,5 @@
 """The slider that moves bars while it is dragged: a small component that computes soft targets in the browser."""
 
-import math
-
 import streamlit as st
 
 from app_support import link
@@ -32,17 +30,6 @@ _WORDS = (
     "described",
 )
 _render = component("live_bars")
-
-
-def nearest_temperature(text: str, otherwise: float = FIRST_TEMPERATURE) -> float:
-    """Give the slider's stop nearest to what a link says; where it says nothing of use, the usual one."""
-    try:
-        wanted = float(text)
-    except ValueError:
-        return otherwise
-    if not 0 < wanted < math.inf:
-        return otherwise
-    return min(TEMPERATURES, key=lambda stop: abs(math.log(stop / wanted)))
 
 
 def live_bars(

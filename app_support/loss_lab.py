@@ -1,6 +1,5 @@
 """The loss of one example, live: sliders λ, λ_f and T, the terms, and the gradient that reaches the student."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +7,9 @@ import streamlit as st
 
 from app_support import link
 from app_support.component import component
-from app_support.live_bars import FIRST_TEMPERATURE, TEMPERATURES, nearest_temperature
+from app_support.live_bars import FIRST_TEMPERATURE, TEMPERATURES
 from app_support.look import ALONE, DISTILLED, TEACHER
+from app_support.simple_controls import say_misfit, stop_of_link
 from app_support.words import say, template
 
 STOPS: dict[str, tuple[float, ...]] = {
@@ -56,30 +56,13 @@ EXAMPLES = {
 }
 
 
-def nearest(name: str, text: str) -> float:
-    """Give the slider's stop nearest to what a link says; the usual one where it says nothing of use.
-
-    >>> nearest("lam", "0.52"), nearest("lam", "nan"), nearest("T", "")
-    (0.5, 0.5, 4)
-    """
-    if name == "T":
-        return nearest_temperature(text)
-    try:
-        wanted = float(text)
-    except ValueError:
-        return FIRST[name]
-    if not math.isfinite(wanted) or not STOPS[name][0] <= wanted <= STOPS[name][-1]:
-        return FIRST[name]
-    return min(STOPS[name], key=lambda stop: abs(stop - wanted))
-
-
 def loss_lab(example: LossExample, *, locked: bool) -> dict[str, float]:
     """Draw the sliders, the terms and the gradients; returns the values at which the sliders were last released."""
-    at = {name: nearest(name, link.given(name)) for name in STOPS}
+    at = {name: stop_of_link(name, stops, FIRST[name]) for name, stops in STOPS.items()}
     key = "loss_lab_locked" if locked else "loss_lab"
     released: Any = (st.session_state.get(key) or {}).get("at")  # newer than what the address says
-    if not locked and isinstance(released, dict) and set(released) == set(STOPS):
-        at = {name: nearest(name, str(released[name])) for name in STOPS}
+    if not locked and isinstance(released, dict) and all(released.get(name) in stops for name, stops in STOPS.items()):
+        at = released
     _render(
         key=key,
         data={
@@ -107,4 +90,5 @@ def loss_lab(example: LossExample, *, locked: bool) -> dict[str, float]:
     )
     for name, value in at.items():
         link.write(name, f"{value:g}")
+        say_misfit(name, f"{value:g}")
     return at

@@ -65,6 +65,8 @@ def _take_upload(kept: dict[str, resources.OwnData]) -> None:
         except files.UnusableFile as problem:
             words = say(f"refused.{problem.reason}", **problem.values)
             st.error(plain(words[:1].upper() + words[1:]), icon=":material/error:")
+            if (still := resources.own(st.session_state.get("task", ""))) is not None:
+                st.caption(say("own.still", file=still.title))
             return
         if given.name not in kept:
             kept[given.name] = given

@@ -40,12 +40,23 @@ def choice(
         look[default_name] = list(options).index(chosen) if as_default is int else chosen
         chosen = draw(label, options, key=name, format_func=shown.__getitem__, help=help_text, **look)
     chosen = default if chosen is None else chosen
-    _say_misfit(name, words(chosen))
+    say_misfit(name, words(chosen))
     link.write(name, as_text(chosen))
     return chosen
 
 
-def _say_misfit(name: str, shown: str) -> None:
+def stop_of_link(name: str, stops: Sequence[float], otherwise: float) -> float:
+    """Give the stop of a slider nearest to what the link says; the other value where it says nothing, or nothing of use."""
+    said = link.given(name)
+    wanted = _number(said, min(stops), max(stops))
+    if wanted is None:
+        if said:
+            link.note_misfit(name, said)
+        return otherwise
+    return min(stops, key=lambda stop: abs(stop - wanted))
+
+
+def say_misfit(name: str, shown: str) -> None:
     """Say that a link, or another control, asked for what does not exist here, as long as something else stands in for it."""
     said = link.misfit(name, shown)
     if said.startswith("own-"):
@@ -68,7 +79,7 @@ def several(name: str, label: str, options: Sequence[float], default: Sequence[f
         )
     chosen = sorted(chosen)
     text = ",".join(as_text(value) for value in chosen)
-    _say_misfit(name, text)
+    say_misfit(name, text)
     link.write(name, text)
     return chosen
 
@@ -105,7 +116,7 @@ def number(
         st.session_state[name] = chosen
     if not link.is_hidden(address):
         chosen = draw(label, low, high, value=chosen, step=step, key=name, help=help_text, **look)
-    _say_misfit(address, as_text(chosen))
+    say_misfit(address, as_text(chosen))
     link.write(address, as_text(chosen))
     return chosen
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from app_support import controls, experiments, link, live_bars, predict, resources, soft_view
+from app_support import controls, experiments, link, predict, resources, soft_view
 from app_support.distil_runs import Settings
 from app_support.tasks import Task
 from app_support.words import LANGUAGES
@@ -200,9 +200,20 @@ def test_bad_values_in_a_link_fall_back(page, bad):
     assert_whole(at)
 
 
-def test_the_slider_stop_nearest_to_a_link_is_taken():
-    assert live_bars.nearest_temperature("4.1") == 4
-    assert [live_bars.nearest_temperature(text) for text in ("", "x", "nan", "inf", "-3", "0")] == [4] * 6
+@pytest.mark.parametrize(
+    ("said", "shown"), [("4.1", "4"), ("0.93", "0.9"), ("", "4"), ("x", "4"), ("nan", "4"), ("-3", "4"), ("99", "4")]
+)
+def test_the_slider_stop_nearest_to_a_link_is_taken(said, shown):
+    at = open_page("soft_targets", T=said)
+    assert at.query_params["T"] == shown
+    in_vain = any("was asked for" in caption.value for caption in at.caption)
+    assert in_vain == (said in ("x", "nan", "-3", "99"))
+
+
+def test_what_is_no_number_among_the_sliders_of_formulas_is_said():
+    at = open_page("formulas", lam="0.52", lam_f="x", T="")
+    assert [at.query_params[name] for name in ("lam", "lam_f", "T")] == ["0.5", "0.01", "4"]
+    assert any("“x” was asked for" in caption.value for caption in at.caption)
 
 
 one_epoch = {

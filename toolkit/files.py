@@ -50,7 +50,7 @@ REASONS = {
     "too_many_columns": "there are {columns:,} columns, at most {most:,} are allowed",
     "too_many_rows": "there are more than {most:,} rows; take a sample of them",
     "no_rows": "there is no row beneath the column names",
-    "ragged_row": "row {row} has {found} fields, but the first row has {columns}",
+    "ragged_row": "row {row} has {found} fields, but the first row has {columns}; write decimals with a point, and put text that holds the separator in quotes",
     "broken_row": "row {row} cannot be read as CSV: {why}",
     "missing_value": "row {row}, column {column!r} is empty; fill or drop such rows first",
     "decimal_comma": "row {row}, column {column!r} reads {found!r}: write decimals with a point",

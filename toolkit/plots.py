@@ -300,7 +300,7 @@ def surface(result: GridScores, *, chosen: tuple[int, int] | None = None, langua
     points = 100 * difference.mean  # (temperatures, lams)
     limit = max(0.5, float(np.abs(points).max()))
     with _look():
-        figure = _Picture(figsize=(1.1 * len(result.lams) + 3, 0.62 * len(result.temperatures) + 2))
+        figure = _Picture(figsize=(max(9, 1.1 * len(result.lams) + 3), 0.62 * len(result.temperatures) + 2))
         ax = figure.subplots()
         image = ax.imshow(points, cmap=DIVERGING, norm=TwoSlopeNorm(0, -limit, limit), origin="lower", aspect="auto")
         for t, lam in np.ndindex(points.shape):
