@@ -62,7 +62,7 @@ def loss_lab(example: LossExample, *, locked: bool) -> dict[str, float]:
     key = "loss_lab_locked" if locked else "loss_lab"
     released: Any = (st.session_state.get(key) or {}).get("at")  # newer than what the address says
     if not locked and isinstance(released, dict) and all(released.get(name) in stops for name, stops in STOPS.items()):
-        at = released
+        at = {name: released[name] for name in STOPS}
     _render(
         key=key,
         data={

@@ -65,7 +65,7 @@ def draw(wanted: Settings, heading: "DeltaGenerator", picture: "DeltaGenerator")
             if busy:
                 follow(job, parts_seen=0 if result is None else result.parts)
             if result is not None:
-                if job.result is not None and wanted.task.seeds > 1:
+                if job.result is not None and st.session_state["scenarios_task"].task.seeds > 1:
                     compare_prediction(result, prediction)
                 show_side_by_side(result)
 
