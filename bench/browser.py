@@ -90,17 +90,20 @@ def chromium() -> "Iterator[Browser]":
             browser.close()
 
 
-def drag_temperature(page: "Page", moves: int = 20) -> list[float]:
-    """Drag the slider of T on the page *Soft targets*, and keep it held; gives the milliseconds of each redraw."""
-    slider = page.locator("input[type=range][aria-label='Temperature T']")
-    box = slider.bounding_box()
+DRAG_T = "input[type=range][aria-label='Temperature T']", ".bars"
+DRAG_LAM = "input[type=range][aria-label='Distillation weight λ']", ".lab"
+
+
+def drag(page: "Page", slider: str, drawn: str, moves: int = 20) -> list[float]:
+    """Drag a slider, and keep it held; gives the milliseconds of each redraw, as what is drawn has taken them."""
+    box = page.locator(slider).bounding_box()
     if box is None:
-        raise RuntimeError("the slider of T is not on the page")
+        raise RuntimeError(f"{slider} is not on the page")
     x, y = box["x"] + box["width"] * 0.68, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
     page.mouse.down()
     times = []
     for step in range(moves):
         page.mouse.move(x + box["width"] * 0.3 * step / moves, y)
-        times.append(float(page.locator(".bars").get_attribute("data-redraw-ms") or "nan"))
+        times.append(float(page.locator(drawn).get_attribute("data-redraw-ms") or "nan"))
     return times

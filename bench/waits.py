@@ -41,8 +41,9 @@ LATER = {  # name: the app's wait, the trivial page's, seconds by which the firs
     "app: first picture later than that of the trivial page, first visitor": (FIRST, TRIVIAL_FIRST, 1.0),
     "app: first picture later than that of the trivial page, next visitor": (NEXT, TRIVIAL_NEXT, 0.5),
 }
-DRAG, CONTROL, DISTIL = (
+DRAG, DRAG_LAM, CONTROL, DISTIL = (
     "app: dragging T until the bars are redrawn",
+    "app: dragging λ on *Formulas* until loss and gradients are redrawn",
     "app: choosing another example until it is drawn",
     "app: *Distil* opened until the verdict of its default run shows",
 )
@@ -63,6 +64,7 @@ BROWSER_BUDGETS = {  # seconds
     FIRST: 5.0,
     NEXT: 3.0,
     DRAG: 0.016,  # one frame of 60 per second
+    DRAG_LAM: 0.016,
     CONTROL: 0.15,
     SURFACE["20 epochs"][1]: 1.0,
     SURFACE["20 epochs"][2]: 0.5,
@@ -147,7 +149,11 @@ def _browser_rows(rounds: int, quick: bool) -> list[Row]:
     with browser.chromium() as chromium:
         with browser.server() as address:  # fills the caches, and then serves those who know the app
             _open(chromium, address, FIRST_PAGE, BARS)
-            waits = [*_soft_targets(chromium, address, rounds), *_distil(chromium, address, rounds)]
+            waits = [
+                *_soft_targets(chromium, address, rounds),
+                *_formulas(chromium, address, rounds),
+                *_distil(chromium, address, rounds),
+            ]
             for case in ("20 epochs",) if quick else SURFACE:
                 waits += _surface(chromium, address, case, rounds)
         visits = [*_visits(chromium, rounds)]
@@ -221,7 +227,7 @@ def _soft_targets(chromium: "Browser", address: str, rounds: int) -> Waits:
     page = _open(chromium, address, FIRST_PAGE, BARS)
     page.locator(".bars .example").evaluate(_WATCH % _WHICH_EXAMPLE)
     for _ in range(rounds):
-        for milliseconds in browser.drag_temperature(page):
+        for milliseconds in browser.drag(page, *browser.DRAG_T):
             yield DRAG, milliseconds / 1000
         page.mouse.up()
         for _ in range(CLICKS):
@@ -229,6 +235,14 @@ def _soft_targets(chromium: "Browser", address: str, rounds: int) -> Waits:
             page.get_by_role("button", name="Rich dark knowledge").click()
             yield CONTROL, _seen(page, "Test example")[0][1]
     page.close()
+
+
+def _formulas(chromium: "Browser", address: str, rounds: int) -> Waits:
+    for _ in range(rounds):
+        page = _open(chromium, address, "/formulas?hide=question", ".lab .number")
+        for milliseconds in browser.drag(page, *browser.DRAG_LAM):
+            yield DRAG_LAM, milliseconds / 1000
+        page.close()
 
 
 def _distil(chromium: "Browser", address: str, rounds: int) -> Waits:

@@ -67,7 +67,7 @@ def test_dragging_moves_the_bars_before_release_and_within_50_ms(page):
     bars = bars_are_there(page)
     width = page.locator("rect[data-teacher]").first
     before = width.get_attribute("width"), bars.get_attribute("data-temperature"), page.url
-    times = bench.browser.drag_temperature(page)
+    times = bench.browser.drag(page, *bench.browser.DRAG_T)
     assert width.get_attribute("width") != before[0]
     assert bars.get_attribute("data-temperature") != before[1]
     assert "uniform" in page.locator(".bars .sentence").inner_text()
