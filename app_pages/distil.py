@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from app_support import charts, code, controls, distil_runs, downloads, exports, lecture, predict, side_by_side
-from app_support.experiments import in_words, outcome, parameter_in_words, points, settings_in_words
+from app_support.experiments import Settings, in_words, outcome, parameter_in_words, points, settings_in_words
 from app_support.look import percent
 from app_support.running import errors_as_sentences, follow, say_shown, show_failure, stop_button
 from app_support.simple_controls import choice
@@ -15,9 +15,7 @@ OUTCOMES = ("above", "same", "below")
 
 def draw_curves(run, others, *, verdict="", only_alone=False):
     """Draw the curves of a run, finished or not; before the reader has answered only what is known beforehand."""
-    curves = {"student alone": run.alone}
-    if not only_alone:
-        curves = run.curves | {name: other.distilled for name, other in others.items()}
+    curves = {"student alone": run.alone} if only_alone else run.curves_beside(others)
     last = {name: percent(history[:, -1].mean()) for name, history in run.curves.items()}
     alt = say(
         "distil.alt",
@@ -40,7 +38,7 @@ def compare_prediction(run):
     """Compare the reader's answer with a run of the settings that it was about, once one can say what happened."""
     if prediction.answer is None:
         return
-    if (run.task, run.temperature, run.lam) != asked:
+    if run.settings != asked:
         if not predict.is_compared("distil"):
             st.caption(say("distil.asked_about", words=settings_in_words(*asked)))
     elif not run.partial and run.task.seeds > 1 and not run.is_alone:
@@ -61,7 +59,7 @@ def show_run():
         help=say("distil.run_help"),
     )
     run = runs[number]
-    if (run.task, run.temperature, run.lam) != settings:
+    if run.settings != settings:
         say_shown(run.words, busy=False)
     comparable = [n for n in numbers if n != number and runs[n].task.dataset == run.task.dataset]
     overlay = []
@@ -103,7 +101,7 @@ def show_run():
         )
         downloads.offer_figure("distil", lambda: exports.curves_figure(run, others))
         if not run.partial:
-            downloads.offer_code("distil", lambda: code.distil(run.task, run.temperature, run.lam))
+            downloads.offer_code("distil", lambda: code.distil(*run.settings))
     show_table()
 
 
@@ -161,7 +159,7 @@ with right:
     with controls.group(say("controls.may_cost"), "payments"):
         cost = controls.cost(given[0])
 task = controls.make_task(given, penalty, cost)
-settings = distil_runs.Settings(task, temperature, lam)
+settings = Settings(task, temperature, lam)
 sentence.caption(controls.sentence(task))
 
 with heading:

@@ -53,12 +53,8 @@ def compare_prediction(surface):
     scores = surface.scores
     t, lam = scores.best_cell()
     happened, middle_t, middle_lam = surface.best_corner()
-    if happened == "alone":
-        explanation = say("surface.explanation_alone", task=in_words(surface.task))
-        predict.compare("surface", prediction, corners, happened, explanation)
-        return
     explanation = say(
-        "surface.explanation",
+        "surface.explanation_alone" if happened == "alone" else "surface.explanation",
         temperature=f"{scores.temperatures[t]:g}",
         lam=f"{scores.lams[lam]:g}",
         rows=len(scores.temperatures),

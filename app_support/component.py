@@ -1,5 +1,6 @@
 """Components of our own: a folder's ``<name>.html``, ``.css`` and ``.js``, and what all of them share (``shared.js``)."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import streamlit as st
 _FOLDER = Path(__file__).parent
 
 
+@functools.cache  # app.py runs again for each click
 def component(name: str) -> Callable[..., Any]:
     """Register a component; gives what draws it."""
     html, css, js = (_read(f"{name}.{kind}") for kind in ("html", "css", "js"))

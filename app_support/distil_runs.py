@@ -1,11 +1,9 @@
 """The runs of *Distil* in a visitor's session: the one that is trained now, those that are kept, and what buttons ask for."""
 
-from typing import NamedTuple
-
 import streamlit as st
 
 from app_support import own_data
-from app_support.experiments import DistilRun, distil_order, start_distil
+from app_support.experiments import DistilRun, Settings, distil_order, start_distil
 from app_support.jobs import Watch, trainer
 from app_support.tasks import Task
 
@@ -13,14 +11,6 @@ _AT_ONCE = 2e6  # work (see Task.work) that takes about a second
 _MOST_KEPT = 12
 _JOB, _WISH, _CLEARED, _SAID, _NUMBER = "distil_job", "distil_wish", "distil_cleared", "distil_said", "run_number"
 ASKED, LOOKED_AT = "distil_asked", "looked_at"
-
-
-class Settings(NamedTuple):
-    """What a run is about."""
-
-    task: Task
-    temperature: float
-    lam: float
 
 
 def kept() -> dict[int, DistilRun]:

@@ -1,8 +1,8 @@
 """The experiments behind *Distil* and *Surface*: how they are ordered, and what is said of what came out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -80,6 +80,14 @@ def outcome(difference: metrics.Interval) -> str:
 # ---- Distil --------------------------------------------------------------------------------------------------
 
 
+class Settings(NamedTuple):
+    """What a run is about."""
+
+    task: Task
+    temperature: float
+    lam: float
+
+
 @dataclass(frozen=True)
 class DistilRun:
     """One comparison: the student alone and the distilled one, from the same seeds, as far as it has come."""
@@ -102,6 +110,15 @@ class DistilRun:
     def curves(self) -> dict[str, np.ndarray]:
         """Validation accuracy (seeds, epochs) of the two arms, by the names that ``toolkit.plots`` has for them."""
         return {"student alone": self.alone, "distilled": self.distilled}
+
+    def curves_beside(self, others: Mapping[str, "DistilRun"]) -> dict[str, np.ndarray]:
+        """Give its curves, and those of the distilled students of other runs by the names that these are given."""
+        return self.curves | {name: other.distilled for name, other in others.items()}
+
+    @property
+    def settings(self) -> Settings:
+        """What it is about."""
+        return Settings(self.task, self.temperature, self.lam)
 
     @property
     def epochs_done(self) -> int:
@@ -142,7 +159,7 @@ class DistilRun:
     @property
     def words(self) -> str:
         """Say what tells the runs apart."""
-        return settings_in_words(self.task, self.temperature, self.lam)
+        return settings_in_words(*self.settings)
 
     @property
     def verdict(self) -> str:

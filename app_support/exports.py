@@ -48,8 +48,7 @@ def curves_figure(run: DistilRun, others: Mapping[str, DistilRun]) -> "Figure":
     """Draw the accuracy curves of a run for print, with the distilled students of other runs."""
     from toolkit import plots
 
-    curves = run.curves | {name: other.distilled for name, other in others.items()}
-    figure = plots.accuracy_curves(curves, teacher=run.teacher_val, language=language())
+    figure = plots.accuracy_curves(run.curves_beside(others), teacher=run.teacher_val, language=language())
     return plots.describe(figure, run.words, *(f"{name}: {other.words}" for name, other in others.items()))
 
 

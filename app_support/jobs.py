@@ -32,15 +32,8 @@ Read = Callable[[dict[str, Any], pipe.Arrays], Any]
 class Job:
     """One order that the worker has, and what it told of it so far."""
 
-    def __init__(
-        self,
-        number: int,
-        order: pipe.Message,
-        read: Read,
-        arrays: pipe.Arrays | None,
-        process: "subprocess.Popen[bytes]",
-    ):
-        self.number, self.order, self.read, self.arrays, self.process = number, order, read, arrays, process
+    def __init__(self, number: int, order: pipe.Message, read: Read, process: "subprocess.Popen[bytes]"):
+        self.number, self.order, self.read, self.process = number, order, read, process
         self.doing: tuple[str, dict[str, Any]] = ("job.waits", {})
         self.share = 0.0
         self.interim: Any = None  # what can be shown before the end
@@ -103,7 +96,7 @@ class Job:
             self.result = self.interim
         self.error = message.get("sentence", "")
         self.stopped = self.stopped or event == "stopped" or message.get("stopped", False)
-        self.share, self.arrays = 1.0, None
+        self.share = 1.0
         self.ended.set()
 
     def lose(self) -> None:
@@ -115,8 +108,9 @@ class Job:
 class Watch:
     """A visitor's view of a job, which others may share: paused and stopped for this visitor alone."""
 
-    def __init__(self, job: Job, trainer: "Trainer"):
+    def __init__(self, job: Job, trainer: "Trainer", arrays: pipe.Arrays | None = None):
         self.job, self._trainer = job, trainer
+        self.arrays = arrays  # that came with the order, for another one: here they go when their visitor goes
         self.hold_after: int | None = None  # epochs: paused there, whatever others let the job do meanwhile
         self.left = False
         self._session, self._seen = _session(), time.monotonic()
@@ -253,7 +247,7 @@ class Trainer:
         read : makes the result of the values and arrays that the worker gives
         """
         with self._lock:
-            watch = Watch(self._job(order, read, arrays), self)
+            watch = Watch(self._job(order, read, arrays), self, arrays)
             self.settle(watch.job)
             self._forget_old()
             return watch
@@ -261,7 +255,7 @@ class Trainer:
     def join(self, watch: Watch) -> None:
         """Give a watch whose job was stopped another one of the same order."""
         with self._lock:
-            watch.job = self._job(watch.job.order, watch.job.read, watch.job.arrays)
+            watch.job = self._job(watch.job.order, watch.job.read, watch.arrays)
             watch.job.watches.add(watch)
             self.settle(watch.job)
 
@@ -272,7 +266,7 @@ class Trainer:
         if job is None or job.error or job.lost or job.stopped:
             self._jobs.pop(key, None)  # the new one goes to the end
             process = self.start()
-            job = self._jobs[key] = Job(next(self._numbers), order, read, arrays, process)
+            job = self._jobs[key] = Job(next(self._numbers), order, read, process)
             self._send(process, {"do": "train", "id": job.number, "order": order}, arrays)
         return job
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app_support import charts, code, downloads, exports, own_data, predict
-from app_support.distil_runs import Settings
 from app_support.experiments import (
+    Settings,
     SideBySide,
     in_words,
     outcome,

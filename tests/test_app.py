@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from app_support import controls, experiments, link, predict, resources, soft_view
-from app_support.distil_runs import Settings
+from app_support.experiments import Settings
 from app_support.tasks import Task
 from app_support.words import LANGUAGES
 from toolkit import files, losses, models, scenarios

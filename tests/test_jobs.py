@@ -160,15 +160,28 @@ def test_a_visitor_who_is_gone_counts_no_more(trainer):
     assert until(lambda: not job.running)
 
 
-def test_a_closed_page_counts_no_more_after_a_while(trainer, monkeypatch):
-    open_sessions = {"one", "other"}
-    monkeypatch.setattr(jobs, "_is_open", open_sessions.__contains__)
+@pytest.fixture
+def open_sessions(monkeypatch):
+    """The sessions whose pages are open; who closes one counts as gone soon."""
+    sessions = {"one", "other"}
+    monkeypatch.setattr(jobs, "_is_open", sessions.__contains__)
     monkeypatch.setattr(jobs, "_AWAY", 0.5)
-    order = distil(first_seed=7, **LONG)
-    monkeypatch.setattr(jobs, "_session", lambda: "one")
-    one = trainer.order(order, read)
-    monkeypatch.setattr(jobs, "_session", lambda: "other")
-    other = trainer.order(order, read)
+    return sessions
+
+
+@pytest.fixture
+def order_in(trainer, monkeypatch):
+    """Give an order in a session."""
+
+    def order(session, *what):
+        monkeypatch.setattr(jobs, "_session", lambda: session)
+        return trainer.order(*what)
+
+    return order
+
+
+def test_a_closed_page_counts_no_more_after_a_while(open_sessions, order_in):
+    one, other = (order_in(session, distil(first_seed=7, **LONG), read) for session in ("one", "other"))
     one.pause()
     open_sessions.remove("one")
     time.sleep(1)
@@ -178,15 +191,8 @@ def test_a_closed_page_counts_no_more_after_a_while(trainer, monkeypatch):
     assert one.job.stopped
 
 
-def test_a_job_goes_on_for_nobody_who_only_paused_it(trainer, monkeypatch):
-    open_sessions = {"one", "other"}
-    monkeypatch.setattr(jobs, "_is_open", open_sessions.__contains__)
-    monkeypatch.setattr(jobs, "_AWAY", 0.5)
-    order = distil(first_seed=9, **LONG)
-    monkeypatch.setattr(jobs, "_session", lambda: "one")
-    one = trainer.order(order, read)
-    monkeypatch.setattr(jobs, "_session", lambda: "other")
-    other = trainer.order(order, read)
+def test_a_job_goes_on_for_nobody_who_only_paused_it(open_sessions, order_in):
+    one, other = (order_in(session, distil(first_seed=9, **LONG), read) for session in ("one", "other"))
     one.pause()
     assert not one.job.held
     open_sessions.remove("other")
@@ -195,22 +201,16 @@ def test_a_job_goes_on_for_nobody_who_only_paused_it(trainer, monkeypatch):
     assert not other.job.running
 
 
-def test_who_was_away_and_comes_back_has_the_same_trained_again(trainer, monkeypatch):
-    open_sessions = {"one", "other"}
-    monkeypatch.setattr(jobs, "_is_open", open_sessions.__contains__)
-    monkeypatch.setattr(jobs, "_AWAY", 0.5)
-    monkeypatch.setattr(jobs, "_session", lambda: "other")
-    busy = trainer.order(distil(first_seed=10, **LONG), read)
-    monkeypatch.setattr(jobs, "_session", lambda: "one")
-    one = trainer.order(distil(epochs=23), read)
+def test_who_was_away_and_comes_back_has_the_same_trained_again(open_sessions, order_in):
+    busy = order_in("other", distil(first_seed=10, **LONG), read)
+    one = order_in("one", distil(epochs=23), read)
     before = one.job
     one.come_back()  # nothing was stopped
     assert one.job is before
     open_sessions.remove("one")
     assert until(lambda: not one.job.running)  # although its turn never came
     assert one.ahead == 0
-    monkeypatch.setattr(jobs, "_session", lambda: "other")
-    another = trainer.order(distil(epochs=23), read)  # the job of who was away is no obstacle
+    another = order_in("other", distil(epochs=23), read)  # the job of who was away is no obstacle
     open_sessions.add("one")
     one.come_back()
     assert one.job is another.job
@@ -220,6 +220,25 @@ def test_who_was_away_and_comes_back_has_the_same_trained_again(trainer, monkeyp
     one.stop()
     one.come_back()  # who stopped stays stopped
     assert one.stopped
+
+
+def test_who_comes_back_to_own_data_brings_them_along(open_sessions, order_in, trainer, monkeypatch):
+    content = "\n".join(["a,b,species", *(f"{i % 7},{i % 5},{'xyz'[i % 3]}" for i in range(120))]).encode()
+    own = resources.accept(content, "flowers.csv", "species")
+    order = distil(dataset=own.name, scenario="all-labels", parameter=[], **LONG) | {"own": own.order}
+    arrays = {"content": np.frombuffer(content, np.uint8)}
+    one = order_in("one", order, read, arrays)
+    assert until(lambda: one.job.epochs_done > 2)
+    open_sessions.remove("one")
+    assert until(lambda: one.job.share == 1)  # the worker, too, has said that it stopped
+    sent = []
+    send = trainer._send
+    monkeypatch.setattr(trainer, "_send", lambda *what: sent.append(what) or send(*what))
+    open_sessions.add("one")
+    one.come_back()
+    assert sent[0][-1] is arrays
+    assert until(lambda: one.job.epochs_done > 2)
+    one.stop()
 
 
 def test_who_stopped_is_not_counted_among_those_before_one(trainer):
@@ -234,7 +253,7 @@ def test_who_stopped_is_not_counted_among_those_before_one(trainer):
 
 
 def job_with(share, *, doing="job.students", pace_from, end=1.0):
-    job = jobs.Job(1, {}, read, None, None)
+    job = jobs.Job(1, {}, read, None)
     job.share, job.doing, job.pace_from, job.end_of_phase = share, (doing, {}), pace_from, end
     return job
 

@@ -50,7 +50,7 @@ def test_dark_knowledge_leaves_the_diagonal_white():
 def test_what_stands_above_a_figure_fits_into_it(line):
     figure = plots.describe(plots.accuracy_curves({"distilled": np.array([[0.5, 0.6]])}), line, "second line")
     png(figure)
-    box = figure.get_suptitle() and figure._suptitle.get_window_extent()
+    box = figure._suptitle.get_window_extent()
     assert figure.get_suptitle().endswith("\nsecond line")
     assert box.x1 < figure.bbox.x1
 
