@@ -1,6 +1,4 @@
-import gzip
 import random
-import struct
 
 import numpy as np
 import pytest
@@ -49,69 +47,9 @@ def test_loading_leaves_the_global_random_generators_alone():
     assert (np.random.rand(), random.random()) == expected
 
 
-def test_available_says_what_each_data_set_is_and_needs():
-    records = {record.name: record for record in data.available()}
-    assert records["digits"].on_this_machine
-    assert records["digits"].origin == "real"
-    assert records["mnist1d"].origin == "synthetic"
-    assert "dataset-fashion-mnist" in records["fashion-mnist"].needs
-
-
 def test_unknown_name_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"unknown data set 'cifar'; known are digits, mnist1d"):
         data.load("cifar")
-
-
-def test_missing_data_set_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(data, "_idx_folder", lambda name: None)
-    with pytest.raises(FileNotFoundError, match="apt install dataset-fashion-mnist"):
-        data.load("fashion-mnist")
-    assert not {record.name: record for record in data.available()}["fashion-mnist"].on_this_machine
-
-
-def test_fashion_mnist_is_read_from_debians_package():
-    available = {record.name: record for record in data.available()}
-    if not available["fashion-mnist"].on_this_machine:
-        pytest.skip("Fashion-MNIST is not on this machine: " + available["fashion-mnist"].needs)
-    dataset = data.load("fashion-mnist")
-    assert dataset.x_train.shape == (55000, 1, 28, 28)
-    assert dataset.x_val.shape == (5000, 1, 28, 28)
-    assert dataset.x_test.shape == (10000, 1, 28, 28)
-    assert 0 <= dataset.x_train.min() < dataset.x_train.max() == 1
-    assert dataset.class_names[9] == "boot"
-
-
-# ---- IDX files -----------------------------------------------------------------------------------------------
-
-
-def write_idx(path, values):
-    header = struct.pack(f">BBBB{values.ndim}i", 0, 0, 8, values.ndim, *values.shape)
-    raw = header + values.astype(np.uint8).tobytes()
-    path.write_bytes(gzip.compress(raw) if path.suffix == ".gz" else raw)
-
-
-@pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_idx_files_from_the_data_folder_are_read(tmp_path, monkeypatch, suffix):
-    folder = tmp_path / "mnist"
-    folder.mkdir()
-    generator = np.random.default_rng(0)
-    for part, count in (("train", 600), ("t10k", 100)):
-        write_idx(folder / f"{part}-images-idx3-ubyte{suffix}", generator.integers(0, 256, (count, 28, 28)))
-        write_idx(folder / f"{part}-labels-idx1-ubyte{suffix}", np.arange(count) % 10)
-    monkeypatch.setenv(data.DATA_FOLDER_VARIABLE, str(tmp_path))
-    dataset = data.load("mnist")
-    assert dataset.x_train.shape == (550, 1, 28, 28)
-    assert dataset.x_test.shape == (100, 1, 28, 28)
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"\x00\x00\x08", b"\x1f\x8bnot gzip", b"\x00\x00\x08\x01\x00\x00\x00\x09abc", b"GIF89a.."]
-)
-def test_damaged_idx_files_are_refused_by_name(tmp_path, content):
-    path = tmp_path / "train-images-idx3-ubyte"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match="train-images-idx3-ubyte is not a whole IDX file"):
-        data.read_idx(path)
 
 
 # ---- A data set of one's own ---------------------------------------------------------------------------------
@@ -133,6 +71,36 @@ def test_column_without_spread_stays_finite():
     x, y = arrays()
     x[:, 0] = 5
     assert torch.isfinite(data.from_arrays("mine", x, y).x_test).all()
+
+
+@pytest.mark.parametrize("split", [None, 3])
+def test_columns_can_be_read_in_their_own_units(split):
+    from sklearn.datasets import load_breast_cancer
+
+    dataset = data.load("breast-cancer")
+    raw = torch.from_numpy(load_breast_cancer().data).float()
+    dataset = dataset if split is None else data.resplit(data.resplit(dataset, 8), split)
+    assert dataset.feature_names[:2] == ("mean radius", "mean texture")
+    units = torch.cat([dataset.in_units(part) for part in (dataset.x_train, dataset.x_val, dataset.x_test)])
+    scale = raw.std(0)
+    assert torch.allclose(units.sort(0).values / scale, raw.sort(0).values / scale, atol=1e-4)
+    assert torch.equal(dataset.in_units(dataset.x_test[4]), dataset.in_units(dataset.x_test)[4])
+
+
+def test_images_are_in_their_units_already(digits):
+    assert torch.equal(digits.in_units(digits.x_test), digits.x_test)
+
+
+def test_no_group_is_in_two_parts():
+    x, _ = arrays(300)
+    patient = np.random.default_rng(1).permutation(300) // 6  # six visits each
+    patients = [f"patient {number}" for number in patient]
+    dataset = data.from_arrays("visits", x, patient % 2, groups=patients)
+    parts = [set(part) for part in dataset.groups]
+    assert [len(part) for part in dataset.groups] == [len(dataset.y_train), len(dataset.y_val), len(dataset.y_test)]
+    assert set.union(*parts) == set(patients)
+    assert sum(map(len, parts)) == 50
+    assert [len(part) for part in parts] == [27, 8, 15]
 
 
 def test_fingerprint_changes_with_any_value():
@@ -162,8 +130,17 @@ def test_unusable_arrays_are_refused_with_what_is_wrong(change, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kind": "tabel"}, "unknown kind 'tabel'; known are vision, signal, table"),
+        ({"kind": "tabel"}, "unknown kind 'tabel'; known are vision, signal, table, language, speech"),
         ({"test_share": 1.5}, "test_share must be a share between 0 and 1, not 1.5"),
+        (
+            {"feature_names": ["a", "b"]},
+            r"feature_names has 2 names, but x of 'mine' \(table\) has the shape \(100, 4\)",
+        ),
+        ({"kind": "signal", "feature_names": list("abcd")}, r"feature_names has 4 names, but x of 'mine' \(signal\)"),
+        ({"groups": ["a"] * 99}, "groups has 99 entries for 100 examples of 'mine': give one for each"),
+        ({"groups": list("ab") * 50}, "at least 5 groups each to be split; it has {0: 1, 1: 1}"),
+        ({"groups": ["a"] * 100}, "group 'a' of 'mine' has examples of several classes, but needs one"),
+        ({"groups": ["a"] * 100, "test": (np.zeros((9, 4)), np.zeros(9, int))}, "and no test part with them"),
         ({"val_share": 0}, "val_share must be a share between 0 and 1, not 0"),
         ({"test": (np.zeros((9, 3)), np.zeros(9, int))}, r"have the shape \(4,\), but \(3,\) in its test part"),
     ],

@@ -166,3 +166,10 @@ def test_students_do_not_depend_on_the_number_of_threads(data, student, request)
             shared = {"student": student, "temperatures": (1, 4), "lams": (0, 0.9), "seeds": 2, "teacher": teacher}
             of_threads.append(grid.train_grid(dataset, epochs=2, **shared).weights)
     assert all(torch.equal(of_threads[0][name], of_threads[1][name]) for name in of_threads[0])
+
+
+def test_memory_in_use_grows_with_what_is_held():
+    before = machine.memory_in_use()
+    held = torch.ones(25_000_000)  # 100 MB
+    assert machine.memory_in_use() - before > 80e6
+    del held

@@ -77,3 +77,70 @@ def test_convolutions_fit_large_images_too():
     x = np.random.default_rng(0).random((60, 1, 28, 28))
     dataset = data.from_arrays("large", x, np.arange(60) % 3, kind="vision")
     assert models.build("cnn-4", dataset)(dataset.x_train).shape == (len(dataset.x_train), 3)
+
+
+# ---- Deeper and recurrent teachers, and what happens inside ------------------------------------------------------
+
+
+def test_recurrent_networks_read_signals_and_deep_ones_large_images(digits, signals):
+    assert models.build("gru-8", signals, 0)(signals.x_train[:3]).shape == (3, 10)
+    assert models.build("vgg-4", digits, 0)(digits.x_train[:3]).shape == (3, 10)
+
+
+@pytest.mark.parametrize(("name", "dataset"), [("gru-8", "signals"), ("vgg-4", "digits")])
+def test_a_seed_draws_all_weights_of_deep_and_recurrent_networks(name, dataset, request):
+    dataset = request.getfixturevalue(dataset)
+    state = torch.random.get_rng_state()
+    first, again, other = (models.build(name, dataset, seed).state_dict() for seed in (1, 1, 2))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert all(torch.equal(value, again[key]) for key, value in first.items())
+    assert all(not torch.equal(value, other[key]) for key, value in first.items() if value.ndim >= 2)
+    assert all(torch.isfinite(value).all() for value in first.values())
+
+
+def test_padding_at_the_end_does_not_change_what_a_recurrent_network_read_before(signals):
+    network = models.build("gru-8", signals, 0)
+    x = signals.x_train[:2]
+    changed = x.clone()
+    changed[..., 30:] = 0
+    whole, cut = (models.outputs_of(network, part).features[0] for part in (x, changed))
+    assert torch.equal(whole[..., :30], cut[..., :30])
+
+
+@pytest.mark.parametrize("name", ["mlp-8", "mlp-8-4", "cnn-4", "vgg-4"])
+def test_outputs_of_gives_the_same_logits_and_the_hidden_layers(name, digits):
+    network = models.build(name, digits, 0).eval()
+    outputs = models.outputs_of(network, digits.x_test[:5])
+    assert torch.equal(outputs.logits, network(digits.x_test[:5]))
+    assert len(outputs.features) == {"mlp-8": 1, "mlp-8-4": 2, "cnn-4": 2, "vgg-4": 3}[name]
+    assert all((feature >= 0).all() for feature in outputs.features), "after the ReLU"
+
+
+def test_features_need_layers_in_a_row():
+    with pytest.raises(ValueError, match=r"nn\.Sequential, but the model is a Linear"):
+        models.outputs_of(torch.nn.Linear(2, 2), torch.zeros(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "said"),
+    [
+        ("gru-8", "digits", "'gru-8' needs signals, but 'digits' holds images; try mlp-32"),
+        ("vgg-8", "signals", "'vgg-8' needs images, but 'mnist1d' holds signals; try mlp-32"),
+    ],
+)
+def test_a_model_that_does_not_fit_the_data_is_refused(name, dataset, said, request):
+    with pytest.raises(ValueError) as caught:
+        models.build(name, request.getfixturevalue(dataset))
+    assert str(caught.value) == said
+
+
+def test_multiply_adds_of_a_recurrent_layer_are_its_weights_at_every_step(signals):
+    network = models.build("gru-8", signals, 0)
+    assert models.count_multiply_adds(network, signals.input_shape) == 40 * (3 * 8 * 1 + 3 * 8 * 8) + 8 * 10
+
+
+def test_counting_leaves_what_batch_norm_has_seen_as_it_was(digits):
+    network = models.build("vgg-4", digits, 0).train()
+    models.count_multiply_adds(network, digits.input_shape)
+    assert network.training
+    assert network[1].num_batches_tracked == 0

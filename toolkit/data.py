@@ -4,23 +4,23 @@ Everyone gets the same fixed, stratified split. Students train on the training p
 the validation part, and the test part is looked at once, for what was chosen.
 """
 
-import gzip
 import hashlib
-import importlib.util
 import math
-import os
-import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from toolkit import readers
+from toolkit.readers import read_idx as read_idx
+from toolkit.sources import DATA_FOLDER_VARIABLE as DATA_FOLDER_VARIABLE
+from toolkit.sources import SOURCES, speech_folder
+
 UNLABELLED = -100  # PyTorch's own ignore_index: such an example has no hard label
-DATA_FOLDER_VARIABLE = "DISTILLATION_DATA"
+KINDS = ("vision", "signal", "table", "language", "speech")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Dataset:
     """Tensors of one task, split once and for all.
 
     ``x_*`` are float32 of shape (examples, channels, height, width) for images, (examples, channels, length)
-    for signals and (examples, features) for tables; ``y_*`` are int64 class indices of shape (examples,).
+    for signals, speech and language, and (examples, features) for tables; ``y_*`` are int64 class indices of shape (examples,).
     """
 
     name: str
@@ -39,9 +39,14 @@ class Dataset:
     x_test: Tensor
     y_test: Tensor
     class_names: tuple[str, ...]
-    kind: str  # "vision", "signal" or "table"
+    kind: str  # one of KINDS
     origin: str  # "real" or "synthetic"
     provenance: str
+    feature_names: tuple[str, ...] = ()  # of a table's columns, where they have names
+    feature_means: Tensor | None = None  # (features,), what standardising a table took away …
+    feature_deviations: Tensor | None = None  # (features,), … and what it divided by
+    groups: tuple[tuple[str, ...], ...] = ()  # of the examples of training, validation, test; none is in two parts
+    alphabet: str = ""  # what the channels of names stand for
 
     @property
     def classes(self) -> int:
@@ -52,6 +57,12 @@ class Dataset:
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one example, without the batch."""
         return tuple(self.x_train.shape[1:])
+
+    def in_units(self, x: Tensor) -> Tensor:
+        """Give standardised columns of a table (…, features) in their own units again; other data stay as they are."""
+        if self.feature_means is None or self.feature_deviations is None:
+            return x
+        return x * self.feature_deviations.to(x.device) + self.feature_means.to(x.device)
 
     def to(self, device: torch.device) -> "Dataset":
         """Give the same data on another device."""
@@ -77,6 +88,8 @@ def from_arrays(
     kind: str = "table",
     origin: str = "real",
     provenance: str = "your own arrays",
+    feature_names: Sequence[str] = (),
+    groups: Sequence[str] = (),
     test: tuple[np.ndarray, np.ndarray] | None = None,
     test_share: float = 0.30,
     val_share: float = 0.15,
@@ -87,6 +100,8 @@ def from_arrays(
     ----------
     x, y : arrays of shape (examples, ...) and (examples,)
         Numbers, and class indices 0 … classes−1.
+    feature_names : names of a table's columns, in their order
+    groups : for each example what it was cut from (a recording, a patient), of one class; no group is then in two parts
     test : optional (x, y)
         A test part that the data set brings along; otherwise ``test_share`` of the examples is kept for it.
     test_share, val_share : shares of *all* examples given in ``x``.
@@ -103,14 +118,17 @@ def from_arrays(
     >>> dataset.x_train.shape, dataset.x_val.shape, dataset.x_test.shape
     (torch.Size([110, 5]), torch.Size([30, 5]), torch.Size([60, 5]))
     """
-    from sklearn.model_selection import train_test_split  # a second of import time, so only where it is used
-
-    if kind not in ("vision", "signal", "table"):
-        raise ValueError(f"unknown kind {kind!r}; known are vision, signal, table")
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind {kind!r}; known are {', '.join(KINDS)}")
     for share_name, share in (("test_share", test_share), ("val_share", val_share)):
         if not 0 < share < 1:
             raise ValueError(f"{share_name} must be a share between 0 and 1, not {share!r}")
     x, y = _checked(name, x, y)
+    if len(feature_names) > 0 and (kind != "table" or x.ndim != 2 or len(feature_names) != x.shape[1]):
+        raise ValueError(
+            f"feature_names has {len(feature_names)} names, but x of {name!r} ({kind}) has the shape {x.shape}: "
+            "a table (examples, features) needs one name for each column"
+        )
     names = tuple(class_names) if class_names is not None else tuple(str(c) for c in range(int(y.max()) + 1))
     every_label = y if test is None else np.concatenate([y, np.asarray(test[1])])
     if every_label.min() < 0 or every_label.max() >= len(names):
@@ -118,26 +136,37 @@ def from_arrays(
             f"labels of {name!r} run from {every_label.min()} to {every_label.max()}, but there are {len(names)} "
             "class names: labels must be class indices 0 … classes−1"
         )
-    present, sizes = np.unique(y, return_counts=True)
+    if len(groups) > 0 and (len(groups) != len(x) or test is not None):
+        raise ValueError(
+            f"groups has {len(groups)} entries for {len(x)} examples of {name!r}: give one for each example, and no "
+            "test part with them"
+        )
+    # What the split deals out: groups, or where there are none, examples.
+    _, first, unit = np.unique(groups if len(groups) > 0 else np.arange(len(y)), return_index=True, return_inverse=True)
+    if (mixed := y != y[first][unit]).any():
+        raise ValueError(
+            f"group {groups[int(mixed.argmax())]!r} of {name!r} has examples of several classes, but needs one"
+        )
+    present, sizes = np.unique(y[first], return_counts=True)
     if len(names) < 2 or len(present) < len(names) or sizes.min() < 5:
         raise ValueError(
-            f"{name!r} needs at least two classes with at least 5 examples each to be split; "
-            f"it has {dict(zip(present.tolist(), sizes.tolist(), strict=True))} for classes {list(names)}"
+            f"{name!r} needs at least two classes with at least 5 {'groups' if len(groups) > 0 else 'examples'} each "
+            f"to be split; it has {dict(zip(present.tolist(), sizes.tolist(), strict=True))} for classes {list(names)}"
         )
-    # A few examples of many classes: a part must have room for each class.
-    val_examples = max(round(len(x) * val_share), len(names))
-    if test is None:
-        test_examples = max(math.ceil(len(x) * test_share), len(names))
-        x, x_test, y, y_test = train_test_split(x, y, test_size=test_examples, stratify=y, random_state=0)
-    else:
+    units = _fixed_split(y[first], 0 if test is not None else test_share, val_share)
+    train, val, held_out = (np.flatnonzero(np.isin(unit, part)) for part in units) if len(groups) > 0 else units
+    x_train, x_val, x_test = x[train], x[val], x[held_out]
+    y_train, y_val, y_test = y[train], y[val], y[held_out]
+    if test is not None:
         x_test, y_test = _checked(f"{name} (test part)", *test)
         if x_test.shape[1:] != x.shape[1:]:
             raise ValueError(
                 f"examples of {name!r} have the shape {x.shape[1:]}, but {x_test.shape[1:]} in its test part"
             )
-    x_train, x_val, y_train, y_val = train_test_split(x, y, test_size=val_examples, stratify=y, random_state=0)
+    means = deviations = None
     if kind == "table":
-        x_train, x_val, x_test = _standardised(x_train, x_val, x_test)
+        means, deviations = _units(x_train)
+        x_train, x_val, x_test = ((part - means) / deviations for part in (x_train, x_val, x_test))
     return Dataset(
         name,
         x_train=torch.from_numpy(x_train),
@@ -150,14 +179,38 @@ def from_arrays(
         kind=kind,
         origin=origin,
         provenance=provenance,
+        feature_names=tuple(str(feature) for feature in feature_names),
+        feature_means=None if means is None else torch.from_numpy(means),
+        feature_deviations=None if deviations is None else torch.from_numpy(deviations),
+        groups=tuple(tuple(str(groups[int(i)]) for i in part) for part in (train, val, held_out))
+        if len(groups)
+        else (),
     )
 
 
-def _standardised(x_train: np.ndarray, *others: np.ndarray) -> Iterator[np.ndarray]:
+def _fixed_split(y: np.ndarray, test_share: float = 0.30, val_share: float = 0.15) -> tuple[np.ndarray, ...]:
+    """Everybody's split: the shares in examples, but with room for each class where there are few of many classes."""
+    classes = len(np.unique(y))
+    test = max(math.ceil(len(y) * test_share), classes) if test_share > 0 else 0
+    return _split(y, test, max(round(len(y) * val_share), classes), (0, 0))
+
+
+def _split(y: np.ndarray, test: int, val: int, states: Sequence[int]) -> tuple[np.ndarray, ...]:
+    """Draw test and validation parts of these sizes, stratified; gives the places of training, validation and test."""
+    from sklearn.model_selection import train_test_split  # a second of import time, so only where it is used
+
+    rest, in_test = np.arange(len(y)), np.arange(0)
+    if test > 0:
+        rest, in_test = train_test_split(rest, test_size=test, stratify=y, random_state=states[0])
+    in_train, in_val = train_test_split(rest, test_size=val, stratify=y[rest], random_state=states[1])
+    return in_train, in_val, in_test
+
+
+def _units(x_train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Columns of a table have units of their own: the training part says what is small and large."""
-    mean, deviation = x_train.mean(0), x_train.std(0)
-    deviation[deviation == 0] = 1
-    return ((part - mean) / deviation for part in (x_train, *others))
+    means, deviations = x_train.mean(0), x_train.std(0)
+    deviations[deviations == 0] = 1
+    return means, deviations
 
 
 def resplit(dataset: Dataset, seed: int) -> Dataset:
@@ -168,7 +221,7 @@ def resplit(dataset: Dataset, seed: int) -> Dataset:
     Raises
     ------
     ValueError
-        If the seed is not a whole number of at least 0.
+        If the seed is not a whole number of at least 0, or the data were split by groups.
 
     Examples
     --------
@@ -176,26 +229,63 @@ def resplit(dataset: Dataset, seed: int) -> Dataset:
     >>> other.name, len(other.x_train), len(other.x_val), len(other.x_test)
     ('digits (split 123)', 987, 270, 540)
     """
-    from sklearn.model_selection import train_test_split
-
+    if dataset.groups:
+        raise ValueError(
+            f"{dataset.name!r} was split by groups (a recording is in one part only), and another split would mix "
+            "them; keep the split that it has"
+        )
     generator = seeded_generator(seed, "split")
     states = torch.randint(2**31, (2,), generator=generator).tolist()
     x = torch.cat([dataset.x_train, dataset.x_val, dataset.x_test]).numpy()
     y = torch.cat([dataset.y_train, dataset.y_val, dataset.y_test]).numpy()
-    sizes = len(dataset.y_test), len(dataset.y_val)
-    x, x_test, y, y_test = train_test_split(x, y, test_size=sizes[0], stratify=y, random_state=states[0])
-    x_train, x_val, y_train, y_val = train_test_split(x, y, test_size=sizes[1], stratify=y, random_state=states[1])
+    train, val, test = _split(y, len(dataset.y_test), len(dataset.y_val), states)
+    x_train, x_val, x_test = x[train], x[val], x[test]
+    means, deviations = dataset.feature_means, dataset.feature_deviations
     if dataset.kind == "table":  # a column that was scaled and shifted before ends as if it had not been
-        x_train, x_val, x_test = _standardised(x_train, x_val, x_test)
+        shift, scale = _units(x_train)
+        x_train, x_val, x_test = ((part - shift) / scale for part in (x_train, x_val, x_test))
+        means = dataset.in_units(torch.from_numpy(shift))
+        deviations = torch.from_numpy(scale) if deviations is None else deviations * torch.from_numpy(scale)
     return replace(
         dataset,
         name=f"{dataset.name} (split {int(seed)})",
         x_train=torch.from_numpy(x_train),
-        y_train=torch.from_numpy(y_train),
+        y_train=torch.from_numpy(y[train]),
         x_val=torch.from_numpy(x_val),
-        y_val=torch.from_numpy(y_val),
+        y_val=torch.from_numpy(y[val]),
         x_test=torch.from_numpy(x_test),
-        y_test=torch.from_numpy(y_test),
+        y_test=torch.from_numpy(y[test]),
+        feature_means=means,
+        feature_deviations=deviations,
+    )
+
+
+def mirrored(dataset: Dataset) -> Dataset:
+    """Add to the training part the mirror image of each of its images: twice the examples, in half the epochs as many steps.
+
+    For things that may face either way, such as clothes; not for digits. Validation and test part stay.
+
+    Raises
+    ------
+    ValueError
+        If the data set holds no images.
+
+    Examples
+    --------
+    >>> digits = load("digits")
+    >>> twice = mirrored(digits)
+    >>> len(digits.x_train), len(twice.x_train), bool((twice.x_train[987:].flip(3) == digits.x_train).all())
+    (987, 1974, True)
+    """
+    if len(dataset.input_shape) != 3:
+        raise ValueError(
+            f"only images can be mirrored, but {dataset.name!r} has examples of shape {dataset.input_shape}"
+        )
+    return replace(
+        dataset,
+        name=f"{dataset.name}, mirrored too",
+        x_train=torch.cat([dataset.x_train, dataset.x_train.flip(3)]),
+        y_train=torch.cat([dataset.y_train, dataset.y_train]),
     )
 
 
@@ -215,167 +305,67 @@ def _checked(name: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.nd
 # ---- The data sets -------------------------------------------------------------------------------------------
 
 
-def _digits() -> Dataset:
-    from sklearn.datasets import load_digits
+def encode_name(dataset: Dataset, name: str) -> Tensor:
+    """Write a name as a batch of one example of "names": (1, characters, length), 1 where a letter stands.
 
-    bunch = load_digits()
-    return from_arrays(
-        "digits",
-        bunch.images[:, None] / 16,  # (1797, 1, 8, 8), grey values 0 … 1
-        bunch.target,
-        kind="vision",
-        provenance="1,797 handwritten digits, 8×8 grey values; UCI optical recognition test set, by scikit-learn",
-    )
-
-
-def _mnist1d() -> Dataset:
-    from mnist1d.data import get_dataset_args, make_dataset
-
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    try:  # the package seeds the global generators; whoever uses them must not notice
-        arrays = make_dataset(get_dataset_args())
-    finally:
-        np.random.set_state(numpy_state)
-        random.setstate(python_state)
-    return from_arrays(
-        "mnist1d",
-        arrays["x"][:, None],  # (4000, 1, 40)
-        arrays["y"],
-        kind="signal",
-        origin="synthetic",
-        provenance="MNIST-1D (Greydanus & Kobak 2020), generated by the package mnist1d with its default seed",
-        test=(arrays["x_test"][:, None], arrays["y_test"]),
-    )
+    Raises
+    ------
+    ValueError
+        If the data have no letters, the name is empty or too long, or has a letter that no name of these data has.
+    """
+    alphabet, length = _alphabet(dataset), dataset.input_shape[-1]
+    plain = readers.plain_name(name)
+    if not 1 <= len(plain) <= length:
+        raise ValueError(f"a name has 1 to {length} letters here, but {name!r} has {len(plain)}")
+    unknown = sorted(set(plain) - set(alphabet))
+    if unknown:
+        raise ValueError(
+            f"{name!r} has what no name of {dataset.name!r} has: {' '.join(unknown)}; known are {alphabet.strip()}"
+        )
+    return torch.from_numpy(readers.one_hot([plain], alphabet, length))
 
 
-def _breast_cancer() -> Dataset:
-    from sklearn.datasets import load_breast_cancer
-
-    bunch = load_breast_cancer()
-    return from_arrays(
-        "breast-cancer",
-        bunch.data,
-        bunch.target,
-        [str(name) for name in bunch.target_names],
-        provenance="569 tumours, 30 measured features; Wisconsin diagnostic breast cancer (1995), by scikit-learn",
-    )
+def spell(dataset: Dataset, x: Tensor) -> str:
+    """Read the name of one example (characters, length) of "names", in lower case."""
+    alphabet = _alphabet(dataset)
+    return "".join(alphabet[letter] for letter in x.argmax(0)[x.sum(0) > 0].tolist())
 
 
-FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
-
-
-def _idx_images(name: str, folder: Path, class_names: Sequence[str], provenance: str) -> Dataset:
-    x, y, x_test, y_test = (
-        read_idx(_idx_path(folder, part))
-        for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
-    )
-    return from_arrays(
-        name,
-        x[:, None] / np.float32(255),  # (60000, 1, 28, 28)
-        y,
-        class_names,
-        kind="vision",
-        provenance=provenance,
-        test=(x_test[:, None] / np.float32(255), y_test),
-        val_share=1 / 12,
-    )
-
-
-def _idx_path(folder: Path, part: str) -> Path:
-    for spelling in (f"{part}-ubyte.gz", f"{part}-ubyte"):
-        if (folder / spelling).is_file():
-            return folder / spelling
-    raise FileNotFoundError(f"{folder} has no file {part}-ubyte.gz")
-
-
-def read_idx(path: Path) -> np.ndarray:
-    """Read one file in the IDX format of MNIST (unsigned bytes, gzip-packed or not)."""
-    raw = path.read_bytes()
-    try:
-        if raw[:2] == b"\x1f\x8b":
-            raw = gzip.decompress(raw)
-        dimensions = raw[3]
-        shape = np.frombuffer(raw, ">i4", dimensions, offset=4)
-        if raw[:3] != b"\x00\x00\x08" or (shape < 0).any():
-            raise ValueError("its first bytes are not those of unsigned-byte IDX data")
-        values = np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions)
-        return values.reshape(tuple(int(size) for size in shape))
-    except (ValueError, IndexError, EOFError, OSError) as problem:
-        raise ValueError(f"{path} is not a whole IDX file: {problem}") from problem
-
-
-def _data_folder() -> Path:
-    """Where a user puts files of his own: ``$DISTILLATION_DATA``, else ``data/`` in the current folder."""
-    return Path(os.environ.get(DATA_FOLDER_VARIABLE, "data"))
-
-
-def _idx_folder(name: str) -> Path | None:
-    candidates = [_data_folder() / name, Path("/usr/share/datasets") / name]
-    return next((folder for folder in candidates if folder.is_dir()), None)
-
-
-def _load_idx(name: str, class_names: Sequence[str], provenance: str) -> Dataset:
-    folder = _idx_folder(name)
-    if folder is None:
-        raise FileNotFoundError(f"{name!r} is not on this machine: {_SOURCES[name].needs}")
-    return _idx_images(name, folder, class_names, provenance)
+def _alphabet(dataset: Dataset) -> str:
+    if not dataset.alphabet:
+        raise ValueError(f'examples of {dataset.name!r} are not names and have no letters; load("names") has')
+    return dataset.alphabet
 
 
 @dataclass(frozen=True)
-class Source:
-    """One line of the list of data sets."""
+class Recording:
+    """A recording to be played: float32 samples in −1…1, ``rate`` of them a second, and its class."""
 
-    name: str
-    kind: str
-    origin: str  # "real" or "synthetic"
-    needs: str  # what to install, in one sentence; empty where nothing is needed
-    load: Callable[[], Dataset]
-    on_this_machine: Callable[[], bool]
+    samples: np.ndarray
+    rate: int
+    title: str
+    label: int
 
 
-def _idx_needs(name: str, package: str = "") -> str:
-    debian = f"install Debian's package {package} (apt install {package}), or " if package else ""
-    return (
-        f"{debian}put the four IDX files (train-images-idx3-ubyte.gz and so on) into the folder {name!r} "
-        f"inside ./data, or inside the folder that the variable {DATA_FOLDER_VARIABLE} names"
-    )
+def recording(dataset: Dataset, index: int) -> Recording:
+    """Give the whole spoken prompt that test example ``index`` of "speech" was cut from.
 
-
-def _always() -> bool:
-    return True
-
-
-_SOURCES = {
-    source.name: source
-    for source in (
-        Source("digits", "vision", "real", "", _digits, _always),
-        Source(
-            "mnist1d",
-            "signal",
-            "synthetic",
-            "pip install mnist1d (the usual setup brings it)",
-            _mnist1d,
-            lambda: importlib.util.find_spec("mnist1d") is not None,
-        ),
-        Source("breast-cancer", "table", "real", "", _breast_cancer, _always),
-        Source(
-            "fashion-mnist",
-            "vision",
-            "real",
-            _idx_needs("fashion-mnist", "dataset-fashion-mnist"),
-            lambda: _load_idx("fashion-mnist", FASHION, "70,000 photographs of clothes, 28×28 (Xiao et al. 2017)"),
-            lambda: _idx_folder("fashion-mnist") is not None,
-        ),
-        Source(
-            "mnist",
-            "vision",
-            "real",
-            _idx_needs("mnist"),
-            lambda: _load_idx("mnist", [str(d) for d in range(10)], "70,000 digits, 28×28 (LeCun et al. 1998)"),
-            lambda: _idx_folder("mnist") is not None,
-        ),
-    )
-}
+    Raises
+    ------
+    ValueError
+        If the data are not "speech", or there is no such test example.
+    FileNotFoundError
+        If the prompts are no longer on this machine.
+    """
+    if dataset.kind != "speech" or not dataset.groups:
+        raise ValueError(f'{dataset.name!r} has no recordings; load("speech") has')
+    if not 0 <= index < len(dataset.y_test):
+        raise ValueError(f"index must be a test example, 0 to {len(dataset.y_test) - 1}, not {index!r}")
+    folder, prompt, label = speech_folder(), dataset.groups[-1][index], int(dataset.y_test[index])
+    if folder is None:
+        raise FileNotFoundError(f"the prompts of 'speech' are not on this machine: {SOURCES['speech'].needs}")
+    title = f"{dataset.class_names[label]}: {prompt.partition('/')[2]}"
+    return Recording(readers.read_gsm(folder / f"{prompt}.gsm"), 8000, title, label)
 
 
 @dataclass(frozen=True)
@@ -393,7 +383,7 @@ def available() -> list[Availability]:
     """List the data sets: name, kind, real or synthetic, what each needs, and whether it is on this machine."""
     return [
         Availability(source.name, source.kind, source.origin, source.needs, source.on_this_machine())
-        for source in _SOURCES.values()
+        for source in SOURCES.values()
     ]
 
 
@@ -407,9 +397,32 @@ def load(name: str) -> Dataset:
     FileNotFoundError
         For a data set that is not on this machine; the message says what to install.
     """
-    if name not in _SOURCES:
-        raise ValueError(f"unknown data set {name!r}; known are {', '.join(_SOURCES)}")
-    return _SOURCES[name].load()
+    if name not in SOURCES:
+        raise ValueError(f"unknown data set {name!r}; known are {', '.join(SOURCES)}")
+    source = SOURCES[name]
+    if not source.on_this_machine():
+        raise FileNotFoundError(f"{name!r} is not on this machine: {source.needs}")
+    arrays = source.arrays()
+    dataset = from_arrays(
+        name,
+        _filled(arrays.x, arrays.y),
+        arrays.y,
+        arrays.class_names,
+        kind=source.kind,
+        origin=source.origin,
+        provenance=arrays.provenance,
+        feature_names=arrays.feature_names,
+        groups=arrays.groups,
+        test=arrays.test,
+        val_share=arrays.val_share,
+    )
+    return replace(dataset, alphabet=arrays.alphabet)
+
+
+def _filled(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Give each missing number of a table the median that its column has in the training part."""
+    missing = np.isnan(x)
+    return np.where(missing, np.nanmedian(x[_fixed_split(y)[0]], axis=0), x) if missing.any() else x
 
 
 def check_seed(seed: int, name: str = "seed") -> None:

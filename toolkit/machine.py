@@ -51,6 +51,13 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def memory_in_use() -> int:
+    """Bytes of memory that this process holds now."""
+    import psutil
+
+    return psutil.Process().memory_info().rss
+
+
 class Pace:
     """Works with one thread or with all that the caller allows, whichever was faster lately.
 

@@ -6,6 +6,7 @@ All of them return logits: the softmax belongs to the loss.
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,10 @@ from toolkit.data import Dataset, seeded_generator
 
 _STUDENTS = ("mlp-8", "mlp-16", "mlp-32", "mlp-64", "mlp-128", "mlp-512", "mlp-32-32", "cnn-4", "cnn-8", "cnn-16")
 _TEACHERS = ("cnn-32", "cnn-16", "mlp-512", "mlp-256-256")
-_GRAMMAR = "mlp-WIDTH (one hidden layer), mlp-WIDTH-WIDTH (two hidden layers) or cnn-CHANNELS, with whole numbers of at least 1"
+_GRAMMAR = (
+    "mlp-WIDTH (one hidden layer), mlp-WIDTH-WIDTH (two hidden layers), cnn-CHANNELS, vgg-CHANNELS (deeper, with batch norm, "
+    "for large images) or gru-WIDTH (recurrent, for signals), with whole numbers of at least 1"
+)
 
 
 def names(role: str = "student") -> list[str]:
@@ -35,34 +39,40 @@ def build(name: str, dataset: Dataset, seed: int | None = None) -> nn.Module:
     Parameters
     ----------
     name : "mlp-32", "mlp-64-64", "cnn-16", …
-        One hidden layer of 32; two of 64; convolutions of 16 channels. Any width.
+        One hidden layer of 32; two of 64; convolutions of 16 channels; "vgg-32": three convolutions with batch norm, from 32
+        channels on; "gru-64": one recurrent layer of 64. Any width.
     seed : optional
         Draws the weights; without it they come from PyTorch's global generator.
 
     Raises
     ------
     ValueError
-        For a name that is not of this form, or convolutions on a table.
+        For a name that is not of this form, or that does not fit the shape of the data.
     """
     sizes = _parse(name)
-    make: Callable[[list[int], tuple[int, ...], int], nn.Sequential]
-    if name.startswith("mlp"):
+    family = name.partition("-")[0]
+    make = _MAKERS.get((family, len(dataset.input_shape)))
+    if family == "mlp":
         make = _mlp
-    elif len(dataset.input_shape) == 3:
-        make = _cnn_images
-    elif len(dataset.input_shape) == 2:
-        make = _cnn_signals
-    else:
-        raise ValueError(f"{name!r} needs images or signals, but {dataset.name!r} is a table; try mlp-32")
+    if make is None:
+        wanted = {"cnn": "images or signals", "vgg": "images", "gru": "signals"}[family]
+        given = {3: "holds images", 2: "holds signals"}.get(len(dataset.input_shape), "is a table")
+        raise ValueError(f"{name!r} needs {wanted}, but {dataset.name!r} {given}; try mlp-32")
+    if family == "vgg" and min(dataset.input_shape[1:]) < 8:
+        raise ValueError(
+            f"{name!r} needs images of at least 8 × 8, but {dataset.name!r} has {dataset.input_shape}; try cnn-16"
+        )
     with torch.device("meta"):  # no weights yet: PyTorch's own start would draw from the global generator
         model = make(sizes, dataset.input_shape, dataset.classes)
     model.to_empty(device="cpu")
+    if family == "vgg":
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster in training
     _draw_weights(model, torch.default_generator if seed is None else seeded_generator(seed, "weights"))
     return model
 
 
 def _parse(name: str) -> list[int]:
-    if not isinstance(name, str) or not re.fullmatch(r"mlp(-[1-9]\d{0,4}){1,2}|cnn-[1-9]\d{0,3}", name):
+    if not isinstance(name, str) or not re.fullmatch(r"mlp(-[1-9]\d{0,4}){1,2}|(cnn|vgg|gru)-[1-9]\d{0,3}", name):
         raise ValueError(f"unknown model {name!r}; known are {_GRAMMAR}, for example {', '.join(_STUDENTS)}")
     return [int(size) for size in name.split("-")[1:]]
 
@@ -108,6 +118,50 @@ def _cnn_signals(sizes: list[int], input_shape: tuple[int, ...], classes: int) -
     )
 
 
+def _vgg_images(sizes: list[int], input_shape: tuple[int, ...], classes: int) -> nn.Sequential:
+    """Three 3×3 convolutions with batch norm (Simonyan & Zisserman 2015; Ioffe & Szegedy 2015), then the mean of each map."""
+    (channels,), inputs = sizes, input_shape[0]
+    layers: list[nn.Module] = []
+    for outputs, pool in ((channels, True), (2 * channels, True), (4 * channels, False)):
+        layers += [
+            nn.Conv2d(inputs, outputs, 3, padding=1),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            *([nn.MaxPool2d(2)] if pool else []),
+        ]
+        inputs = outputs
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))
+
+
+class Recurrent(nn.Module):
+    """A GRU (Cho et al. 2014) over a signal (batch, channels, length): all its states, as a signal (batch, width, length)."""
+
+    def __init__(self, inputs: int, width: int):
+        super().__init__()
+        self.gru = nn.GRU(inputs, width, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Read the signal from its beginning to its end."""
+        states, _ = self.gru(x.transpose(1, 2))  # (batch, length, width)
+        return states.transpose(1, 2)
+
+
+def _gru_signals(sizes: list[int], input_shape: tuple[int, ...], classes: int) -> nn.Sequential:
+    """The mean of all states goes to the last layer: padding at a signal's end then does no harm to what was read before."""
+    (width,) = sizes
+    return nn.Sequential(
+        Recurrent(input_shape[0], width), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(width, classes)
+    )
+
+
+_MAKERS: dict[tuple[str, int], Callable[[list[int], tuple[int, ...], int], nn.Sequential]] = {
+    ("cnn", 3): _cnn_images,
+    ("cnn", 2): _cnn_signals,
+    ("vgg", 3): _vgg_images,
+    ("gru", 2): _gru_signals,
+}
+
+
 def _draw_weights(model: nn.Module, generator: torch.Generator) -> None:
     """PyTorch's usual start (uniform within ±1/√fan_in), from a generator of our own."""
     for layer in model.modules():
@@ -116,6 +170,56 @@ def _draw_weights(model: nn.Module, generator: torch.Generator) -> None:
             nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
             assert layer.bias is not None
             nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+        elif isinstance(layer, nn.BatchNorm2d):
+            layer.reset_parameters()  # ones and zeros: nothing is drawn
+        elif isinstance(layer, nn.GRU):
+            for parameter in layer.parameters():
+                bound = 1 / math.sqrt(layer.hidden_size)
+                nn.init.uniform_(parameter, -bound, bound, generator=generator)
+
+
+# ---- What happens inside -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a network gave for a batch: logits (batch, classes), and its hidden activations in the order of its layers.
+
+    Each of ``features`` has the shape (batch, width), (batch, channels, length) or (batch, channels, height, width).
+    """
+
+    logits: Tensor
+    features: tuple[Tensor, ...]
+
+
+def outputs_of(model: nn.Module, x: Tensor) -> Outputs:
+    """Run a network, and keep what its hidden layers said (after each ReLU, and the states of each recurrent layer).
+
+    Raises
+    ------
+    ValueError
+        If the model is no ``nn.Sequential``, whose layers can be run one by one.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
+    >>> outputs = outputs_of(network, torch.zeros(5, 2, 3))
+    >>> outputs.logits.shape, [feature.shape for feature in outputs.features]
+    (torch.Size([5, 3]), [torch.Size([5, 4])])
+    """
+    if not isinstance(model, nn.Sequential):
+        raise ValueError(
+            f"features are read between the layers of an nn.Sequential, but the model is a {type(model).__name__}"
+        )
+    features = []
+    for layer in model:
+        x = layer(x)
+        if isinstance(layer, nn.ReLU | Recurrent):
+            features.append(x)
+    return Outputs(x, tuple(features))
+
+
+# ---- What it costs -------------------------------------------------------------------------------------------
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -130,26 +234,29 @@ def count_bytes(model: nn.Module) -> int:
 
 
 def count_multiply_adds(model: nn.Module, input_shape: tuple[int, ...]) -> int:
-    """Count multiply-add operations of linear and convolutional layers for one example.
+    """Count multiply-add operations of linear, convolutional and recurrent layers for one example.
 
     A layer uses each of its weights once for every position of its output: 1 for a linear layer.
     """
     total = 0
+    was_training = model.training
+    model.eval()  # what batch norm has seen must not change
 
     def count(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
         positions = math.prod(output.shape[2:])  # (1, channels, *positions)
-        total += layer.get_parameter("weight").numel() * positions
+        total += positions * sum(weight.numel() for weight in layer.parameters() if weight.ndim >= 2)
 
     hooks = [
         layer.register_forward_hook(count)
         for layer in model.modules()
-        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d)
+        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | Recurrent)
     ]
     try:
         with torch.no_grad():
             model(torch.zeros(1, *input_shape))
     finally:
+        model.train(was_training)
         for hook in hooks:
             hook.remove()
     return total
