@@ -114,3 +114,29 @@ def test_class_bias_gives_the_highest_accuracy_that_any_bias_can_give():
     found = metrics.class_bias(logits, labels, of_class=3)
     assert accuracy_with(found) == max(accuracy_with(bias) for bias in np.linspace(-10, 20, 3001))
     assert accuracy_with(found) > accuracy_with(0)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 8))
+def test_holms_intervals_leave_out_zero_exactly_where_his_test_finds_a_difference(seed, comparisons):
+    from scipy.stats import ttest_1samp
+
+    generator = np.random.default_rng(seed)
+    values = generator.normal(generator.uniform(-1, 1, comparisons)[:, None], 0.5, (comparisons, 5))
+    order = np.argsort(p := ttest_1samp(values, 0, axis=1).pvalue)
+    found, expected = True, np.zeros(comparisons, dtype=bool)
+    for rank, place in enumerate(order):  # step down until one is not found
+        found = found and p[place] < 0.05 / (comparisons - rank)
+        expected[place] = found
+    interval = metrics.holm_intervals(values)
+    assert (~interval.holds_zero == expected).all()
+    plain = metrics.confidence_interval(values)
+    assert (interval.low <= plain.low + 1e-12).all()
+    assert (interval.high >= plain.high - 1e-12).all()
+
+
+def test_a_single_comparison_needs_no_correction_and_a_single_seed_says_nothing():
+    values = np.array([[0.01, 0.02, 0.03]])
+    assert metrics.holm_intervals(values, examples=100).low == pytest.approx(
+        metrics.confidence_interval(values, examples=100).low
+    )
+    assert np.isinf(metrics.holm_intervals(np.array([[0.1], [0.2]])).low).all()

@@ -139,3 +139,42 @@ def test_size_and_clear_count_the_files():
 def test_keys_that_could_leave_the_folder_are_refused(key):
     with pytest.raises(ValueError, match="a cache key has lower-case letters"):
         store.save(key, ARRAYS)
+
+
+# ---- Journals and mapped arrays ------------------------------------------------------------------------------
+
+
+def test_a_journal_keeps_whole_lines_and_passes_over_broken_ones(tmp_path):
+    path = tmp_path / "folder" / "journal.jsonl"
+    assert store.read_records(path) == []
+    store.append_record(path, {"run": 1, "accuracy": 0.5})
+    with path.open("ab") as file:
+        file.write(b"half a li")  # a killed process
+    store.append_record(path, {"run": 2, "accuracy": 1 / 3})
+    text = path.read_text("utf-8")
+    path.write_text(text.replace('"run": 1', '"run": 7'), encoding="utf-8")  # its checksum no longer fits
+    store.append_record(path, {"run": 3})
+    assert store.read_records(path) == [{"run": 2, "accuracy": 1 / 3}, {"run": 3}]
+
+
+def test_a_mapped_array_comes_back_without_being_read_whole():
+    array = np.arange(600, dtype=np.float32).reshape(60, 10)
+    assert store.load_mapped("soft-targets") is None
+    path = store.save_mapped("soft-targets", array)
+    mapped = store.load_mapped("soft-targets")
+    assert isinstance(mapped, np.memmap)
+    assert np.array_equal(mapped, array)
+    mapped[0] = -1  # stays in memory
+    assert np.array_equal(store.load_mapped("soft-targets"), array)
+    assert path in store.entries()
+    path.unlink()
+
+
+def test_a_damaged_mapped_array_counts_as_absent():
+    path = store.save_mapped("soft-targets", np.zeros(100))
+    raw = bytearray(path.read_bytes())
+    raw[-40] ^= 1
+    path.write_bytes(raw)
+    with pytest.warns(RuntimeWarning, match="damaged; it is computed anew"):
+        assert store.load_mapped("soft-targets") is None
+    assert not path.exists()

@@ -1,4 +1,5 @@
 import copy
+import itertools
 import threading
 import warnings
 
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from toolkit import losses, models, store, training
-from toolkit.training import Recipe
+from toolkit.training import Budget, Recipe
 
 
 def silent(done, total):
@@ -284,3 +285,52 @@ def test_training_makes_no_warnings(digits, teacher):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         training.train_student(digits, teacher=teacher, recipe=Recipe(2))
+
+
+# ---- With a budget -------------------------------------------------------------------------------------------
+
+
+def test_a_training_within_a_time_budget_has_as_many_epochs_as_the_time_allows(digits, monkeypatch):
+    """A clock that advances by a tenth of a second whenever somebody looks."""
+    clock = itertools.count()
+    monkeypatch.setattr(training.time, "perf_counter", lambda: next(clock) / 10)
+    student = training.train_student(
+        digits, "small-transfer-set", "mlp-8", lam=0, recipe=Recipe(epochs=50), budget=Budget(seconds=20)
+    )
+    history = student.history
+    assert 1 < history.epochs < 50
+    assert history.ending in ("epochs", "time")
+    assert history.spent.seconds <= 20.2
+    assert history.spent.budget == Budget(seconds=20)
+
+
+def test_a_budget_that_is_large_enough_changes_nothing(digits):
+    plain, within = (
+        training.train_student(digits, "small-transfer-set", "mlp-8", lam=0, recipe=Recipe(epochs=3), budget=budget)
+        for budget in (None, Budget(seconds=1000))
+    )
+    assert within.history.epochs == 3
+    assert torch.equal(plain.model[1].weight, within.model[1].weight)
+
+
+def test_a_time_budget_too_small_for_one_epoch_ends_at_once_and_says_so(digits):
+    student = training.train_student(digits, "all-labels", "mlp-8", lam=0, budget=Budget(seconds=1e-6))
+    assert student.history.ending == "time"
+    assert student.history.sentence.startswith("stopped after epoch 0, at the end of its time budget: ")
+
+
+def test_a_memory_budget_ends_the_training_and_says_what_was_used(digits, monkeypatch):
+    used = itertools.count(0, 10_000_000)
+    monkeypatch.setattr(training.machine, "memory_in_use", lambda: next(used))
+    student = training.train_student(
+        digits, "all-labels", "mlp-8", lam=0, budget=Budget(seconds=1000, memory_bytes=205e6)
+    )
+    assert student.history.ending == "memory"
+    assert "of 205 MB" in student.history.sentence
+
+
+@pytest.mark.parametrize("name", ["seconds", "memory_bytes"])
+@pytest.mark.parametrize("value", [0, -1, float("nan")])
+def test_a_budget_of_nothing_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} of a budget must be above 0, not {value!r}"):
+        Budget(**{name: value})

@@ -11,12 +11,15 @@ how big it is, ``python -m toolkit cache --clear`` empties it.
 import contextlib
 import hashlib
 import io
+import json
 import os
 import re
 import tempfile
 import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from platformdirs import user_cache_path
@@ -24,6 +27,7 @@ from platformdirs import user_cache_path
 CACHE_FOLDER_VARIABLE = "DISTILLATION_CACHE"
 _FORMAT = 1  # raise it when an entry's meaning changes: older files are then ignored
 _SUFFIX = ".arrays"
+_MAPPED_SUFFIX = ".mapped"
 _CHECKSUM_BYTES = 32
 _FORMAT_ENTRY = "__format__"
 
@@ -64,13 +68,8 @@ def save(key: str, arrays: Arrays) -> bool:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays, **{_FORMAT_ENTRY: np.array(_FORMAT)})
     content = buffer.getvalue()
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".half-written-")
-        with os.fdopen(handle, "wb") as file:
-            file.write(_checksum(content) + content)
-        os.replace(temporary, path)
+        _write_whole(path, _checksum(content) + content)
         return True
     except OSError as problem:
         warnings.warn(
@@ -79,16 +78,86 @@ def save(key: str, arrays: Arrays) -> bool:
             RuntimeWarning,
             stacklevel=2,
         )
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
         return False
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".half-written-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+# ---- Results of a sweep, line by line ------------------------------------------------------------------------
+
+
+def append_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Add one result to a journal, a text file with a checksum and JSON on each line; it is on disk when this returns."""
+    content = json.dumps(record, sort_keys=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        file.seek(0, os.SEEK_END)
+        broken = b""
+        if file.tell():  # a line that a killed process left half-written must not swallow this one
+            file.seek(-1, os.SEEK_END)
+            broken = b"" if file.read(1) == b"\n" else b"\n"
+        file.write(broken + f"{_checksum(content.encode()).hex()} {content}\n".encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """Read a journal, without the lines that are not whole; an absent journal is empty."""
+    records = []
+    lines = path.read_text("utf-8", errors="replace").splitlines() if path.exists() else []
+    for line in lines:
+        checksum, _, content = line.partition(" ")
+        if checksum == _checksum(content.encode()).hex():
+            records.append(json.loads(content))
+    return records
+
+
+# ---- Arrays that stay on disk --------------------------------------------------------------------------------
+
+
+def save_mapped(key: str, array: np.ndarray) -> Path:
+    """Keep one array so that it can be used without being read into memory: numpy's own format, then a checksum."""
+    path = _path(key).with_suffix(_MAPPED_SUFFIX)
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    _write_whole(path, buffer.getvalue() + _checksum(buffer.getvalue()))
+    return path
+
+
+def load_mapped(key: str) -> np.ndarray | None:
+    """Map an array of ``save_mapped`` into memory, where changes stay; None if there is none, or none that is whole.
+
+    The checksum is read once, here; after that only the rows that are used are read.
+    """
+    path = _path(key).with_suffix(_MAPPED_SUFFIX)
+    if not path.exists():
+        return None
+    content = path.read_bytes()
+    if _checksum(content[:-_CHECKSUM_BYTES]) != content[-_CHECKSUM_BYTES:]:
+        warnings.warn(f"the cache file {path} is damaged; it is computed anew", RuntimeWarning, stacklevel=2)
+        path.unlink()
+        return None
+    return np.load(path, mmap_mode="c", allow_pickle=False)
 
 
 def entries() -> list[Path]:
     """The files of the cache, half-written ones included."""
     return sorted(
-        path for path in folder().glob("*") if path.suffix == _SUFFIX or path.name.startswith(".half-written-")
+        path
+        for path in folder().glob("*")
+        if path.suffix in (_SUFFIX, _MAPPED_SUFFIX) or path.name.startswith(".half-written-")
     )
 
 

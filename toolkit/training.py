@@ -6,10 +6,12 @@ stated target is reached (the article's fourth step), and says which.
 """
 
 import contextlib
+import copy
 import functools
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeVar
@@ -24,7 +26,8 @@ from toolkit.data import Dataset, load, seeded_generator
 from toolkit.scenarios import Scenario
 
 Progress = Callable[[int, int], None]  # called with (epochs done, epochs in all)
-Ending = Literal["epochs", "target", "stop"]
+BatchLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]  # of examples, labels and the teacher's logits of a batch
+Ending = Literal["epochs", "target", "stop", "time", "memory"]
 Result = TypeVar("Result")
 MANY_EXAMPLES = 10_000
 
@@ -83,6 +86,64 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """What a training may cost at most: seconds, and bytes of memory beyond what the process had when it began."""
+
+    seconds: float = float("inf")
+    memory_bytes: float = float("inf")
+
+    def __post_init__(self) -> None:
+        for name in ("seconds", "memory_bytes"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} of a budget must be above 0, not {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a training cost: its budget, the seconds it took, and the most memory that it had beyond what was there before
+    (0 where the budget did not limit it).
+    """
+
+    budget: Budget
+    seconds: float
+    memory_bytes: int
+
+    @property
+    def sentence(self) -> str:
+        """Say what was spent of what."""
+        memory = f", {self.memory_bytes / 1e6:.0f} MB of {self.budget.memory_bytes / 1e6:g} MB"
+        return f"{self.seconds:.1f} s of {self.budget.seconds:g} s" + (
+            memory if self.budget.memory_bytes < float("inf") else ""
+        )
+
+
+class Spending:
+    """Keeps account while a training runs; memory is watched where it is limited."""
+
+    def __init__(self, budget: Budget):
+        self.budget = budget
+        self._watches_memory = budget.memory_bytes < float("inf")
+        self._start, self._before = time.perf_counter(), self._memory()
+        self._most = 0
+
+    def _memory(self) -> int:
+        return machine.memory_in_use() if self._watches_memory else 0
+
+    @property
+    def over(self) -> Ending | None:
+        """Which part of the budget is used up, if any."""
+        self._most = max(self._most, self._memory() - self._before)
+        if time.perf_counter() - self._start >= self.budget.seconds:
+            return "time"
+        return "memory" if self._most >= self.budget.memory_bytes else None
+
+    @property
+    def report(self) -> Spent:
+        """What was spent so far."""
+        return Spent(self.budget, time.perf_counter() - self._start, self._most)
+
+
+@dataclass(frozen=True)
 class History:
     """What was seen after each epoch: mean training loss, validation accuracy; and why training ended."""
 
@@ -90,6 +151,7 @@ class History:
     val_accuracy: list[float]
     ending: Ending
     target: float | None = None
+    spent: Spent | None = None  # None for a training of which nothing is known but its results
 
     @property
     def epochs(self) -> int:
@@ -104,6 +166,9 @@ class History:
             return f"stopped after epoch {self.epochs}: the target of {self.target:.1%} validation accuracy is reached"
         if self.ending == "stop":
             return f"stopped by hand after epoch {self.epochs}"
+        if self.ending in ("time", "memory"):
+            assert self.spent is not None
+            return f"stopped after epoch {self.epochs}, at the end of its {self.ending} budget: {self.spent.sentence}"
         ended = f"ended after its budget of {self.epochs} epochs"
         return ended if self.target is None else f"{ended}, below the target of {self.target:.1%} validation accuracy"
 
@@ -142,8 +207,11 @@ def fit(
     lam: float = 0.0,
     penalty_weight: float = 0.0,
     norm: str = "l2",
+    batch_loss: BatchLoss | None = None,
+    also_train: nn.Module | None = None,
     seed: int = 0,
     target: float | None = None,
+    budget: "Budget | None" = None,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
     name: str = "the model",
@@ -155,6 +223,9 @@ def fit(
     x, labels, teacher_logits : shapes (n, ...), (n,) and (n, classes), which belong together by row
         Without teacher logits the model learns from the labels alone.
     validation : examples and labels on which accuracy is measured after each epoch
+    batch_loss : another loss in place of (1 − λ)·CE + λ·T²·KL, which runs the model itself
+    also_train : what such a loss trains along with the model: a projection, or a peer
+    budget : time and memory, at the end of which training ends with what it has
 
     Raises
     ------
@@ -168,19 +239,24 @@ def fit(
     device = machine.device()
     x, labels, val_x, val_labels = (part.to(device) for part in (x, labels, *validation))
     teacher_logits = None if teacher_logits is None else teacher_logits.to(device)
-    optimizer, schedule = recipe.optimizer_for(list(model.parameters()), len(x))
+    trained = nn.ModuleList([model] if also_train is None else [model, also_train.to(device)])
+    optimizer, schedule = recipe.optimizer_for(list(trained.parameters()), len(x))
     order = seeded_generator(seed, "batches")
     history = History([], [], "epochs", target)
+    spending = Spending(budget or Budget())
     for epoch in range(1, recipe.epochs + 1):
-        model.train()
+        trained.train()
         losses_of_epoch = []
         for batch in torch.randperm(len(x), generator=order).to(device).split(recipe.batch_size):
-            if stop is not None and stop.is_set():
-                model.eval()
-                return replace(history, ending="stop")
-            student_logits = model(x[batch])
+            over: Ending | None = "stop" if stop is not None and stop.is_set() else spending.over
+            if over:
+                trained.eval()
+                return replace(history, ending=over, spent=spending.report)
             soft_target_logits = None if teacher_logits is None else teacher_logits[batch]
-            loss = losses.mixed_loss(student_logits, soft_target_logits, labels[batch], temperature, lam)
+            if batch_loss is not None:
+                loss = batch_loss(x[batch], labels[batch], soft_target_logits)
+            else:
+                loss = losses.mixed_loss(model(x[batch]), soft_target_logits, labels[batch], temperature, lam)
             if penalty_weight:
                 loss = loss + penalty_weight * losses.complexity_penalty(model, norm)
             optimizer.zero_grad()
@@ -188,7 +264,7 @@ def fit(
             optimizer.step()
             schedule.step()
             losses_of_epoch.append(loss.detach())
-        model.eval()
+        trained.eval()
         val_logits = predict(model, val_x)
         mean_loss = torch.stack(losses_of_epoch).mean().item()
         if not np.isfinite(mean_loss) or not torch.isfinite(val_logits).all():
@@ -198,8 +274,8 @@ def fit(
         if progress is not None:
             progress(epoch, recipe.epochs)
         if target is not None and history.val_accuracy[-1] >= target:
-            return replace(history, ending="target")
-    return history
+            return replace(history, ending="target", spent=spending.report)
+    return replace(history, spent=spending.report)
 
 
 # ---- The teacher ---------------------------------------------------------------------------------------------
@@ -316,7 +392,7 @@ def train_teacher(
     cached = store.load(key) if cache else None
     if cached is not None and (teacher := _unpack(cached, name, dataset)) is not None:
         return teacher
-    with _bar_unless(progress, f"Training the teacher {name} on {dataset.name}") as report:
+    with bar_unless(progress, f"Training the teacher {name} on {dataset.name}") as report:
         history = fit(
             network,
             dataset.x_train,
@@ -395,12 +471,12 @@ def _unpack(arrays: store.Arrays, name: str, dataset: Dataset) -> Teacher | None
 
 
 @contextlib.contextmanager
-def _bar_unless(progress: Progress | None, title: str) -> Iterator[Progress]:
-    """Give the caller's own progress function back, or show a bar."""
+def bar_unless(progress: Progress | None, title: str, unit: str = "epoch") -> Iterator[Progress]:
+    """Give the caller's own progress function back, or show a bar with the time left."""
     if progress is not None:
         yield progress
         return
-    with tqdm(desc=title, unit="epoch") as bar:
+    with tqdm(desc=title, unit=unit) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
@@ -445,6 +521,7 @@ def train_student(
     seed: int = 0,
     teacher: Teacher | nn.Module | str | None = None,
     target: float | None = None,
+    budget: Budget | None = None,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> Student:
@@ -457,6 +534,8 @@ def train_student(
     temperature, lam, penalty_weight, norm : T, λ, λ_f, and "l1" or "l2"
     seed : draws the first weights, the order of the batches, and the scenario's subset or noise
     teacher : a Teacher, any module that returns logits, a model name, or None for the usual (cached) teacher
+    budget : time and memory that the training may take. It then has as many epochs, at most those of the recipe, as one epoch
+        on trial says that the time allows, so that the schedule of the learning rate comes to its end; the trial counts
     target, progress, stop : as for ``train_teacher``; without a progress function it works silently
 
     Raises
@@ -475,12 +554,11 @@ def train_student(
     network = models.build(student, dataset, seed)
     transfer = scenario.draw(dataset, seed)
     teacher_logits = None if lam == 0 else as_teacher(teacher, dataset, stop).train_logits[transfer.indices]
-    history = fit(
-        network,
-        dataset.x_train[transfer.indices],
-        transfer.labels,
-        teacher_logits,
-        recipe or Recipe(),
+    train = functools.partial(
+        fit,
+        x=dataset.x_train[transfer.indices],
+        labels=transfer.labels,
+        teacher_logits=teacher_logits,
         validation=(dataset.x_val, dataset.y_val),
         temperature=temperature,
         lam=lam,
@@ -488,8 +566,33 @@ def train_student(
         norm=norm,
         seed=seed,
         target=target,
-        progress=progress,
         stop=stop,
         name=f"the student {student} (T = {temperature:g}, λ = {lam:g}, λ_f = {penalty_weight:g}, seed {seed})",
     )
+    recipe = recipe or Recipe()
+    if budget is None:
+        history = train(network, recipe=recipe, progress=progress)
+    else:
+        history = _train_within(budget, train, network, recipe, progress)
     return Student(student, network, dataset, history)
+
+
+def _train_within(
+    budget: Budget, train: Callable[..., History], network: nn.Module, recipe: Recipe, progress: Progress | None
+) -> History:
+    """Train for as many epochs as the time allows, by one epoch on trial; the account is of trial and training together."""
+    spending = Spending(budget)
+    trial = train(copy.deepcopy(network), recipe=replace(recipe, epochs=1), budget=budget)
+    assert trial.spent is not None
+    left = budget.seconds - spending.report.seconds
+    affordable = int(min(recipe.epochs, _OF_WHAT_IS_LEFT * max(left, 0) / trial.spent.seconds))
+    if affordable < 1:
+        return train(network, recipe=replace(recipe, epochs=1), budget=replace(budget, seconds=max(left, 1e-9)))
+    rest = replace(budget, seconds=left)
+    history = train(network, recipe=replace(recipe, epochs=affordable), budget=rest, progress=progress)
+    assert history.spent is not None
+    most = max(trial.spent.memory_bytes, history.spent.memory_bytes)
+    return replace(history, spent=Spent(budget, spending.report.seconds, most))
+
+
+_OF_WHAT_IS_LEFT = 0.9  # a machine is not equally fast all the time
