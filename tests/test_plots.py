@@ -5,7 +5,7 @@ import pytest
 from matplotlib import font_manager
 from PIL import Image
 
-from toolkit import plots
+from toolkit import data, plots, readable
 from toolkit.grid import train_grid
 
 
@@ -121,3 +121,31 @@ def test_chinese_labels_render_with_real_glyphs(result):
 
 def test_notebooks_show_a_figure_without_pyplot(result):
     assert plots.surface(result)._repr_png_().startswith(b"\x89PNG")
+
+
+# ---- A tree that a person can follow -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tumours():
+    return data.load("breast-cancer")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_decision_is_drawn_from_the_top_to_its_leaf(tumours, language):
+    tree = readable.fit_tree(tumours, depth=2)
+    patient = tumours.x_test[0]
+    figure = plots.decision_tree(tree, followed=patient, language=language)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    asked = [text for text in texts if "≤" in text]
+    assert len(asked) == len(tree.left) - len(tree.leaves)
+    answer = {"en": "this one", "zh": "此例"}[language]
+    assert sum(answer in text for text in asked) == len(tree.decision(patient))
+    assert {"en": "yes", "zh": "是"}[language] in texts
+    accents = [line for line in figure.axes[0].lines if line.get_color() == plots.DISTILLED]
+    assert len(accents) == len(tree.decision(patient))
+
+
+def test_without_an_example_no_path_is_drawn(tumours):
+    figure = plots.decision_tree(readable.fit_tree(tumours, depth=1))
+    assert all(line.get_color() != plots.DISTILLED for line in figure.axes[0].lines)

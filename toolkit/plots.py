@@ -23,6 +23,7 @@ from torch import Tensor
 from toolkit import metrics
 from toolkit.grid import GridScores
 from toolkit.losses import soft_targets
+from toolkit.readable import LEAF, ReadableTree, written_apart
 
 # The same colours everywhere: app, lessons, exports. From Okabe & Ito's palette, safe for colour-blind readers.
 TEACHER, ALONE, DISTILLED = "#0072B2", "#767676", "#D55E00"
@@ -52,6 +53,10 @@ _WORDS = {
         "surface, one seed": "Validation accuracy against the student alone, 1 seed",
         "points": "difference in points",
         "differences": "Distilled minus alone, points on validation, with 95 % intervals",
+        "yes": "yes",
+        "no": "no",
+        "examples": "{count} in training",
+        "this example": "this one: {value}",
     },
     "zh": {
         "teacher": "教师",
@@ -73,6 +78,10 @@ _WORDS = {
         "surface, one seed": "验证准确率与单独训练的学生之差，1 个种子",
         "points": "差值（百分点）",
         "differences": "蒸馏减去单独训练，验证集，百分点，附 95 % 区间",
+        "yes": "是",
+        "no": "否",
+        "examples": "{count} 个训练样本",
+        "this example": "此例：{value}",
     },
 }
 _CHINESE_FONTS = (
@@ -329,12 +338,19 @@ def surface(result: GridScores, *, chosen: tuple[int, int] | None = None, langua
     return figure
 
 
-def differences(intervals: Mapping[str, metrics.Interval], *, title: str | None = None, language: str = "en") -> Figure:
+def differences(
+    intervals: Mapping[str, metrics.Interval],
+    *,
+    title: str | None = None,
+    xlabel: str | None = None,
+    language: str = "en",
+) -> Figure:
     """Draw differences from the student alone as dots with their 95 % intervals; hollow where zero is within.
 
     Parameters
     ----------
     intervals : name → difference as a share, not in points
+    xlabel : what is drawn, if not differences on the validation part
     """
     with _look():
         figure = _Picture(figsize=(9, 0.55 * len(intervals) + 1.6))
@@ -349,9 +365,107 @@ def differences(intervals: Mapping[str, metrics.Interval], *, title: str | None 
                 [mean], [row], "o", markersize=10, markerfacecolor=face, markeredgecolor=DISTILLED, markeredgewidth=2
             )
         ax.set(yticks=range(len(intervals)), yticklabels=list(intervals), title=title or "")
-        ax.set_xlabel(_WORDS[language]["differences"])
+        ax.set_xlabel(xlabel or _WORDS[language]["differences"])
         ax.invert_yaxis()
     return figure
+
+
+def decision_tree(tree: ReadableTree, *, followed: Tensor | None = None, language: str = "en") -> Figure:
+    """Draw a tree of questions, so that one decision can be followed from the top to its leaf.
+
+    A box asks; yes goes left, no right. A leaf is named after its class, with the share of every class as a bar.
+
+    Parameters
+    ----------
+    followed : optional example of shape (features,), whose path is drawn in the accent colour, with its own values
+    language : "en" or "zh", for what the figure says by itself
+    """
+    words = _WORDS[language]
+    path = [] if followed is None else tree.path(followed)
+    values = (
+        {}
+        if followed is None
+        else {step.node: written_apart(step.value, step.threshold)[0] for step in tree.decision(followed)}
+    )
+    places = _places_in(tree)
+    depth = -min(y for _, y in places)
+    with _look():
+        figure = _Picture(figsize=(max(9.0, 2.5 * len(tree.leaves)), 1.9 * (depth + 1)))
+        ax = figure.subplots()
+        ax.set(xlim=(-0.55, len(tree.leaves) - 0.45), ylim=(-depth - 0.5, 0.4))
+        ax.set_axis_off()
+        for node, (x, y) in enumerate(places):
+            colour, width = (DISTILLED, 4) if node in path else ("0.6", 1.5)
+            if tree.left[node] == LEAF:
+                _draw_leaf(ax, tree, node, x, y, colour, width, words["examples"])
+                continue
+            for child, answer in ((tree.left[node], words["yes"]), (tree.right[node], words["no"])):
+                end_x, end_y = places[child]
+                on_path = child in path
+                ax.plot(
+                    [x, end_x],
+                    [y, end_y],
+                    color=DISTILLED if on_path else "0.6",
+                    linewidth=4 if on_path else 1.5,
+                    zorder=1,
+                )
+                ax.text(
+                    (x + end_x) / 2,
+                    (y + end_y) / 2,
+                    answer,
+                    ha="center",
+                    va="center",
+                    fontsize=12,
+                    bbox=_halo() | {"alpha": 1},
+                )
+            text = "\n".join(textwrap.wrap(tree.question(node).replace("≤ ", "≤\u00a0"), 20))
+            if node in values:
+                text += "\n" + words["this example"].format(value=values[node])
+            frame = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": colour, "linewidth": width}
+            ax.text(x, y, text, ha="center", va="center", fontsize=12, bbox=frame, zorder=3)
+    return figure
+
+
+def _places_in(tree: ReadableTree) -> list[tuple[float, float]]:
+    """Give each node of a tree its place: leaves side by side, a question above the middle of what lies below it."""
+    places: dict[int, tuple[float, float]] = {}
+
+    def place(node: int, depth: int) -> float:
+        if tree.left[node] == LEAF:
+            x = float(tree.leaves.index(node))
+        else:
+            x = (place(int(tree.left[node]), depth + 1) + place(int(tree.right[node]), depth + 1)) / 2
+        places[node] = (x, -float(depth))
+        return x
+
+    place(0, 0)
+    return [places[node] for node in range(len(places))]
+
+
+def _draw_leaf(
+    ax: Axes, tree: ReadableTree, node: int, x: float, y: float, colour: str, width: float, examples: str
+) -> None:
+    """Draw a leaf: its class, the share of each class as a bar of a part of the width, and how many examples it had."""
+    best = int(tree.shares[node].argmax())
+    greys = np.linspace(0.35, 0.85, tree.shares.shape[1])
+    left = x - 0.42
+    for c, share in enumerate(tree.shares[node]):
+        ax.add_patch(Rectangle((left, y - 0.2), 0.84 * share, 0.14, facecolor=str(greys[c]), linewidth=0, zorder=3))
+        left += 0.84 * share
+    ax.add_patch(Rectangle((x - 0.42, y - 0.2), 0.84, 0.14, fill=False, edgecolor=colour, linewidth=width, zorder=4))
+    name = f"{tree.dataset.class_names[best]} {100 * tree.shares[node, best]:.0f} %"
+    ax.text(
+        x,
+        y,
+        name,
+        ha="center",
+        va="center",
+        fontsize=13,
+        color=colour if width > 2 else "black",
+        bbox=_halo() | {"alpha": 1},
+        zorder=3,
+    )
+    ax.text(x, y - 0.24, examples.format(count=tree.examples[node]), ha="center", va="top", fontsize=10, color="0.3")
 
 
 def _ring(ax: Axes, cell: tuple[int, int], linestyle: str) -> None:
