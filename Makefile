@@ -10,7 +10,7 @@ GRADES ?= grades
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup app lab test notebooks lessons release grade bench load axe screenshots peers check clean
+.PHONY: help setup app lab test notebooks lessons release grade bench results load axe screenshots peers check clean
 
 help:  ## List what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,7 +22,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 		{ echo "Python 3.11 or newer is needed; say which one to use: make setup PYTHON=python3.12"; exit 1; }
 	@echo "Building $(VENV): a few minutes, once."
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --constraint constraints.txt --editable '.[app,lab,teacher,test]'
+	$(RUN) -m pip install --constraint constraints.txt --editable '.[app,deploy,language,speech,credit,cluster,lab,teacher,test]'
 	@touch $@
 
 app: setup  ## Open the app in the browser
@@ -53,6 +53,9 @@ grade: setup  ## Mark a class: make grade SUBMISSIONS=folder [LESSON=…] [DEADL
 bench: setup  ## Measure, and write tables and figures into bench/results/
 	@$(MAKE) --no-print-directory peers || echo "The peers could not be installed: the tables will say that they are missing."
 	$(RUN) -m bench
+
+results: setup  ## Train and measure every scene of the article anew (half an hour; a run that was stopped continues), and write the tables
+	$(RUN) -m bench scenes
 
 load: setup  ## Let thirty visitors use the app at once for five minutes, and measure how long it keeps them waiting
 	$(RUN) -m bench load

@@ -13,8 +13,8 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 ORDER = [
-    "machine", "data", "files", "scenarios", "models", "losses", "methods", "metrics", "store", "training", "stack", "grid", "compare", "deploy",
-    "plots", "widgets", "__main__",
+    "machine", "readers", "sources", "data", "files", "scenarios", "models", "losses", "methods", "metrics", "store", "training", "stack", "grid",
+    "compare", "compress", "deploy", "readable", "plots", "widgets", "__main__",
 ]  # fmt: skip
 SOURCES = [
     path

@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.command == "data":
         for source in data.available():
             state = "ready" if source.on_this_machine else f"not on this machine: {source.needs}"
-            print(f"{source.name:14} {source.kind:7} {source.origin:10} {state}")
+            print(f"{source.name:15} {source.kind:8} {source.origin:10} {state}")
     elif chosen.command == "cache":
         print(f"{store.folder()}: files: {len(store.entries())}, {store.size() / 1e6:.1f} MB")
         if chosen.clear:
