@@ -14,6 +14,7 @@ from bench.tables import Report
 from toolkit import machine
 
 PARTS = ("speed", "growth", "waits", "scenarios", "load")  # each a module of bench with run(quick) -> Report
+ON_REQUEST = ("scenes",)  # results rather than performance: half an hour, run by name (make results)
 RESULTS = Path(__file__).parent / "results"
 READMES = [RESULTS.parent.parent / name for name in ("README.md", "README.zh.md")]
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -24,14 +25,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the measurements; the exit status is 1 where something claimed does not hold."""
     os.environ[machine.DEVICE_VARIABLE] = "cpu"  # the bound, and all that we are compared with, run on the processor
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)} (default: all)")
+    parser.add_argument(
+        "parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)} (default: all of them); {', '.join(ON_REQUEST)}"
+    )
     parser.add_argument("--quick", action="store_true", help="a short run that only shows that everything runs")
     chosen = parser.parse_args(arguments)
-    unknown = set(chosen.parts) - set(PARTS)
+    unknown = set(chosen.parts) - set(PARTS + ON_REQUEST)
     if unknown:
-        parser.error(f"unknown part {min(unknown)!r}; known are {', '.join(PARTS)}")
+        parser.error(f"unknown part {min(unknown)!r}; known are {', '.join(PARTS + ON_REQUEST)}")
     holds = True
-    for part in chosen.parts or PARTS:
+    for part in chosen.parts or (PARTS + ON_REQUEST if chosen.quick else PARTS):
         print(f"Measuring {part} …", flush=True)
         start = time.perf_counter()
         report = importlib.import_module(f"bench.{part}").run(chosen.quick)

@@ -66,7 +66,7 @@ class Call:
         if self.data in REAL:
             return load(self.data)
         shape, kind = ((FEATURES,), "table") if self.data == "table" else ((1, 28, 28), "vision")
-        parts = {}
+        parts: dict[str, Any] = {}
         for part, count in {"train": self.examples, "val": self.held_out, "test": self.held_out}.items():
             parts[f"x_{part}"] = torch.randn(count, *shape, generator=seeded_generator(0, part))
             parts[f"y_{part}"] = torch.arange(count) % self.classes

@@ -151,7 +151,7 @@ class History:
     val_accuracy: list[float]
     ending: Ending
     target: float | None = None
-    spent: Spent | None = None  # None for a training of which nothing is known but its results
+    spent: Spent | None = field(default=None, compare=False)  # None for a training of which nothing is known but its results
 
     @property
     def epochs(self) -> int:
