@@ -3,13 +3,11 @@
 import argparse
 import importlib
 import os
-import platform
 import sys
 import time
 from pathlib import Path
 
-import torch
-
+from bench import tables
 from bench.tables import Report
 from toolkit import machine
 
@@ -50,13 +48,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _write(part: str, report: Report, seconds: float) -> None:
     """Write a part's table, and its figure where there is one, and put it into the READMEs."""
-    machine = f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}, torch {torch.__version__}; measured in {seconds:.0f} s."
+    where = f"{tables.machine()}; measured in {seconds:.0f} s."
     RESULTS.mkdir(exist_ok=True)
     picture = ""
     if report.figure is not None:
         report.figure.savefig(RESULTS / f"{part}.svg", bbox_inches="tight")
         picture = f"![{report.title}]({part}.svg)\n\n"
-    text = f"# {report.title}\n\n{picture}{report.text}\n\n{machine}\n"
+    text = f"# {report.title}\n\n{picture}{report.text}\n\n{where}\n"
     if report.details:
         text += f"\n{DETAILS}\n\n{report.details}\n"
     (RESULTS / f"{part}.md").write_text(text, encoding="utf-8")

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from bench.tables import Report
+from bench.tables import Report, machine
 from toolkit import compare, compress, data, deploy, losses, metrics, models, readable, store
 from toolkit.data import Dataset
 from toolkit.grid import train_grid
@@ -29,7 +29,6 @@ from toolkit.training import Budget, Recipe, Student, Teacher, fit, predict, tra
 
 RESULTS = Path(__file__).parent / "results" / "scenes.json"
 SOFT = {"temperature": 4.0, "lam": 0.9}  # of every scene that does not choose its own
-FULL_SCALE = Recipe(epochs=6, batch_size=128, learning_rate=0.01)
 
 
 @dataclass(frozen=True)
@@ -123,16 +122,10 @@ def missing(scene: str, *names: str) -> list[Row]:
     return [Row(scene, name, "–", note=f"not on this machine: {needs[name]}") for name in names if name in needs]
 
 
-def teacher_of(dataset: Dataset, name: str | None, scale: Scale, recipe: Recipe | None = None) -> Teacher:
-    """Train a teacher, or take it from the cache."""
-    recipe = replace(recipe or Recipe(epochs=30), epochs=1) if scale.quick else recipe
-    return train_teacher(dataset, name, recipe=recipe)
-
-
 def task_scene(
     scene: str,
-    dataset: Dataset,
-    teacher: Teacher,
+    dataset: Dataset | str,
+    teacher_name: str,
     students: Sequence[str],
     recipe: Recipe,
     scale: Scale,
@@ -141,39 +134,42 @@ def task_scene(
     """Train each student alone and distilled: rows, and points of accuracy against bytes."""
     seeds = seeds or scale.seeds
     recipe = replace(recipe, epochs=scale.epochs(recipe.epochs))
-    arms = [
-        (student, method, seed)
-        for student in students
-        for method in ("labels", "distillation")
-        for seed in range(seeds)
-    ]
-    run = functools.partial(trained, dataset, teacher, recipe)
-    outcomes = dict(zip(arms, in_parallel(run, arms, f"{scene}: {dataset.name}"), strict=True))
-    rows, points = [], [point(f"teacher {teacher.name}", "teacher", teacher.model, dataset, [teacher.test_accuracy])]
-    for student in students:
-        accuracy = {
-            method: [outcomes[student, method, seed][0] for seed in range(seeds)]
-            for method in ("labels", "distillation")
-        }
-        model = outcomes[student, "distillation", 0][1]
-        for role, method in (("alone", "labels"), ("distilled", "distillation")):
-            points.append(point(student, role, model, dataset, accuracy[method]))
-        ratio = models.count_multiply_adds(teacher.model, dataset.input_shape) / models.count_multiply_adds(
-            model, dataset.input_shape
-        )
-        rows.append(
-            Row(
-                scene,
-                f"{dataset.name}, {student}, {recipe.epochs} epochs",
-                "distillation, T = 4, λ = 0.9",
-                teacher.test_accuracy,
-                **compared(accuracy["labels"], accuracy["distillation"], len(dataset.y_test)),
-                bytes=points[-1]["bytes"],
-                latency=points[-1]["latency"],
-                seeds=seeds,
-                note=f"{ratio:.0f} times fewer multiply-adds than the teacher {teacher.name}",
+    arms = {"labels": {"penalty_weight": 0.0}, "distillation": SOFT}
+    runs = {
+        (student, method): [
+            compare.Run(
+                dataset, method, tuple(sorted(setting.items())), student, seed, recipe=recipe, teacher=teacher_name
             )
+            for seed in range(seeds)
+        ]
+        for student in students
+        for method, setting in arms.items()
+    }
+    outcomes = compare.sweep(
+        [run for of_arm in runs.values() for run in of_arm],
+        results=scale.journal.with_name(f"{scene.replace(' ', '-')}.jsonl"),
+    )
+    loaded = data.load(dataset) if isinstance(dataset, str) else dataset
+    teacher = train_teacher(loaded, teacher_name)
+    rows, points = [], [point(f"teacher {teacher.name}", "teacher", teacher.model, loaded, [teacher.test_accuracy])]
+    for student in students:
+        accuracy = {method: [outcomes[run].test_accuracy for run in runs[student, method]] for method in arms}
+        model = models.build(student, loaded, 0)  # bytes and latency do not depend on what the weights are
+        points += [
+            point(student, role, model, loaded, accuracy[method])
+            for role, method in (("alone", "labels"), ("distilled", "distillation"))
+        ]
+        teacher_cost, own_cost = (
+            models.count_multiply_adds(network, loaded.input_shape) for network in (teacher.model, model)
         )
+        change = bounds(confidence_interval(np.array(accuracy["distillation"]) - teacher.test_accuracy))
+        rows.append(
+            Row(scene, f"{loaded.name}, {student}, {recipe.epochs} epochs", "distillation, T = 4, λ = 0.9", teacher.test_accuracy,
+                **compared(accuracy["labels"], accuracy["distillation"], len(loaded.y_test)),
+                bytes=points[-1]["bytes"], latency=points[-1]["latency"], seeds=seeds,
+                note=f"{teacher_cost / own_cost:.0f} times fewer multiply-adds than the teacher {teacher.name}, "
+                f"{100 * change['mean']:+.1f} points from it")
+        )  # fmt: skip
     return {"rows": [asdict(row) for row in rows], "sizes": points}
 
 
@@ -233,7 +229,9 @@ def methods_scene(scale: Scale) -> Found:
     rows, listed = [], []
     for row in found.rows:
         setting = ", ".join(f"{name} {value:g}" for name, value in row.setting.items())
-        difference: dict[str, Any] = bounds(row.difference) if row.difference is not None else dict.fromkeys(("low", "mean", "high"))
+        difference: dict[str, Any] = (
+            bounds(row.difference) if row.difference is not None else dict.fromkeys(("low", "mean", "high"))
+        )
         listed.append(
             {"method": row.method, "family": row.family, "setting": setting, "accuracy": float(np.mean(row.accuracies))}
             | difference
@@ -274,15 +272,15 @@ def vision_scene(scale: Scale) -> Found:
     if absent := missing("vision", "fashion-mnist"):
         return {"rows": [asdict(row) for row in absent]}
     dataset = data.mirrored(scale.of(data.load("fashion-mnist")))
-    teacher = teacher_of(dataset, "vgg-4" if scale.quick else "vgg-32", scale, FULL_SCALE)
-    students = ("vgg-4",) if scale.quick else ("cnn-4", "vgg-4", "vgg-6")
-    return task_scene("vision", dataset, teacher, students, FULL_SCALE, scale, seeds=2 if scale.quick else 3)
+    teacher, students = ("vgg-4", ("vgg-2",)) if scale.quick else ("vgg-32", ("cnn-4", "vgg-4", "vgg-6"))
+    recipe = Recipe(epochs=6, batch_size=128, learning_rate=0.01)
+    return task_scene("vision", dataset, teacher, students, recipe, scale, seeds=2 if scale.quick else 3)
 
 
 def phone_scene(scale: Scale) -> Found:
     """A distilled student as an ONNX file, float32 and int8: bytes, memory, latency, accuracy before and after."""
     dataset = data.load("digits")
-    teacher = teacher_of(dataset, None, scale)
+    teacher = train_teacher(dataset)
     recipe = Recipe(epochs=scale.epochs(40))
     arms = [("cnn-8", "distillation", seed) for seed in range(scale.seeds)]
     students = in_parallel(functools.partial(trained, dataset, teacher, recipe), arms, "phone: digits")
@@ -321,7 +319,7 @@ def phone_scene(scale: Scale) -> Found:
 def real_time_scene(scale: Scale) -> Found:
     """Given a latency budget, the most accurate student that meets it on this machine: measured, chosen on validation data."""
     dataset = data.load("mnist1d")
-    teacher = teacher_of(dataset, None, scale)
+    teacher = train_teacher(dataset)
     names = (
         ("mlp-8", "cnn-4")
         if scale.quick
@@ -377,21 +375,14 @@ def sequences_scene(scene: str, name: str, teacher: str, students: Sequence[str]
     """Language or speech: a recurrent or convolutional teacher, far smaller students."""
     if absent := missing(scene, name):
         return {"rows": [asdict(row) for row in absent]}
-    dataset = scale.of(data.load(name))
-    return task_scene(
-        scene,
-        dataset,
-        teacher_of(dataset, teacher, scale, Recipe(epochs=15, learning_rate=0.01)),
-        students[: 1 if scale.quick else None],
-        Recipe(epochs=15),
-        scale,
-    )
+    dataset = scale.of(data.load(name)) if scale.quick else name
+    return task_scene(scene, dataset, teacher, students[: 1 if scale.quick else None], Recipe(epochs=15), scale)
 
 
 def combined_scene(scale: Scale) -> Found:
     """Distillation after pruning, with training for int8, and with a start from the teacher's layers."""
     dataset = data.load("digits")
-    teacher = teacher_of(dataset, None, scale)
+    teacher = train_teacher(dataset)
     kinds = ("plain", "pruned", "int8", "start")
     arms = [(kind, lam, seed, scale.quick) for kind in kinds for lam in (0.0, 0.9) for seed in range(scale.seeds)]
     done = in_parallel(functools.partial(combined, dataset, teacher), arms, "combined: digits")
@@ -474,9 +465,10 @@ def combined(dataset: Dataset, teacher: Teacher, kind: str, lam: float, seed: in
 def capacity_challenge(scale: Scale) -> Found:
     """Accuracy while the student shrinks: a curve over its width."""
     dataset = data.load("digits")
-    teacher = teacher_of(dataset, None, scale)
+    teacher = train_teacher(dataset)
     curve, rows = [], []
-    for width in (4, 32) if scale.quick else (2, 4, 8, 16, 32, 64, 128, 256, 512):
+    widths = (4, 32) if scale.quick else (2, 4, 8, 16, 32, 64, 128, 256, 512)
+    for width in tqdm(widths, "capacity: widths"):
         name = f"mlp-{width}"
         result = train_grid(
             dataset, student=name, temperatures=(SOFT["temperature"],), lams=(0, SOFT["lam"]), seeds=scale.seeds,
@@ -502,10 +494,12 @@ def soft_targets_challenge(scale: Scale) -> Found:
     if absent := missing(scene, "fashion-mnist"):
         return {"rows": [asdict(row) for row in absent]}
     dataset = scale.of(data.load("fashion-mnist"))
-    teacher = teacher_of(data.mirrored(dataset), "vgg-4" if scale.quick else "vgg-32", scale, FULL_SCALE)
-    examples, batch = len(dataset.x_train), 128
+    teacher = train_teacher(data.mirrored(dataset), "vgg-4" if scale.quick else "vgg-32")
+    x = torch.cat([dataset.x_train, dataset.x_val])  # all 60,000 that the data set has for training
+    examples, batch = len(x), 128
     start = time.perf_counter()
-    logits = predict(teacher.model, dataset.x_train)
+    parts = tqdm(x.split(6_000), "soft targets, anew")
+    logits = torch.cat([predict(teacher.model, part) for part in parts])
     anew = time.perf_counter() - start
     key = f"soft-targets-{dataset.fingerprint}"
     path = store.save_mapped(key, losses.soft_targets(logits, SOFT["temperature"]).numpy())
@@ -533,9 +527,9 @@ def soft_targets_challenge(scale: Scale) -> Found:
 def budget_challenge(scale: Scale) -> Found:
     """Distillation under a stated budget of time and memory, which the trainer keeps and reports."""
     dataset = data.load("digits")
-    teacher = teacher_of(dataset, None, scale)
+    teacher = train_teacher(dataset)
     rows = []
-    for seconds in (0.5,) if scale.quick else (0.5, 2.0, 8.0):
+    for seconds in tqdm((0.5,) if scale.quick else (0.5, 2.0, 8.0), "budget: seconds"):
         accuracy: dict[float, list[float]] = {0.0: [], SOFT["lam"]: []}
         for lam, found in accuracy.items():
             for seed in range(scale.seeds):
@@ -603,16 +597,11 @@ def run(quick: bool = False) -> Report:
 
 def picture(found: list[Found]) -> Found:
     """Put together what the app's page draws."""
-    sizes = [point for part in found for point in part.get("sizes", ())]
-    for one in sizes:
-        rivals = [other for other in sizes if other["task"] == one["task"]]
-        one["front"] = not any(
-            other["bytes"] <= one["bytes"] and other["accuracy"] >= one["accuracy"] and other != one for other in rivals
-        )
+    sizes = [one for part in found for one in part.get("sizes", ())]
     parts: Found = {name: part[name] for part in found for name in ("methods", "families", "capacity") if name in part}
     rows = [row for part in found for row in part["rows"]]
     seconds = sum(part["seconds"] for part in found)
-    return {"format": 1, "seconds": seconds, "rows": rows, "sizes": sizes, **parts}
+    return {"format": 1, "machine": machine(), "seconds": seconds, "rows": rows, "sizes": sizes, **parts}
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -1,8 +1,11 @@
 """What a part of the bench reports, and how tables are written as Markdown."""
 
+import os
+import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+import torch
 from matplotlib.figure import Figure
 
 
@@ -32,6 +35,11 @@ class Row:
     verdict: str
     claim: str = ""
     holds: bool | None = None
+
+
+def machine() -> str:
+    """Say where numbers were measured."""
+    return f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}, torch {torch.__version__}"
 
 
 def markdown(rows: Sequence[object]) -> str:

@@ -26,17 +26,16 @@ def test_the_table_has_a_line_for_each_row_and_judges_by_the_interval():
     assert "no measurable difference" in third, "a single seed tells no difference"
 
 
-def test_a_point_is_on_the_front_unless_another_of_its_task_is_as_small_and_as_good():
-    point = lambda task, nbytes, accuracy: {"task": task, "bytes": nbytes, "accuracy": accuracy}  # noqa: E731
-    found = {"rows": [], "seconds": 1.0}
-    found["sizes"] = [
-        point("x", 10, 0.5),
-        point("x", 20, 0.6),
-        point("x", 20, 0.55),
-        point("x", 30, 0.6),
-        point("y", 99, 0.1),
+def test_what_the_app_draws_is_put_together_from_all_scenes():
+    row = asdict(Row("a", "t", "m"))
+    found = [
+        {"rows": [row], "seconds": 1.0, "sizes": [{"name": "x"}], "capacity": [1]},
+        {"rows": [row], "seconds": 2.0, "methods": {"rows": []}},
     ]
-    assert [one["front"] for one in scenes.picture([found])["sizes"]] == [True, True, False, False, True]
+    picture = scenes.picture(found)
+    assert (len(picture["rows"]), picture["sizes"], picture["capacity"]) == (2, [{"name": "x"}], [1])
+    assert picture["seconds"] == 3.0
+    assert "processors" in picture["machine"]
 
 
 def test_differences_of_a_single_seed_have_no_bounds():
