@@ -2,11 +2,14 @@
 
 from course import (
     diagnose_article,
+    diagnose_beyond,
     diagnose_capstone,
     diagnose_choice,
+    diagnose_inside,
     diagnose_left_out,
     diagnose_loss,
     diagnose_size,
+    diagnose_small_fast,
     diagnose_soft_targets,
     diagnose_training,
 )
@@ -20,5 +23,8 @@ TASKS: dict[str, Task] = {
     **diagnose_choice.TASKS,
     **diagnose_article.TASKS,
     **diagnose_left_out.TASKS,
+    **diagnose_inside.TASKS,
+    **diagnose_small_fast.TASKS,
+    **diagnose_beyond.TASKS,
     **diagnose_capstone.TASKS,
 }
