@@ -5,12 +5,12 @@ a scene found is stored as soon as it is found: a run that was killed continues,
 """
 
 import functools
+import hashlib
 import json
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ class Scale:
         if not self.quick:
             return dataset
         parts = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
-        few = {part: getattr(dataset, part)[:600] for part in parts}
+        few = {part: getattr(dataset, part)[:600].clone() for part in parts}  # a slice would drag all the rest along
         groups = tuple(group[:600] for group in dataset.groups)
         return replace(dataset, name=f"{dataset.name}, 600 examples", groups=groups, **few)
 
@@ -112,7 +112,9 @@ def bounds(interval: Interval) -> dict[str, Any]:
 def in_parallel(work: Callable[..., Any], items: Iterable[tuple[Any, ...]], title: str) -> list[Any]:
     """Do work on every item in local processes, one a core, with a bar that says how long it will take."""
     items = list(items)
-    done = joblib.Parallel(n_jobs=os.cpu_count(), return_as="generator")(joblib.delayed(work)(*item) for item in items)
+    done = joblib.Parallel(n_jobs=joblib.cpu_count(), return_as="generator")(
+        joblib.delayed(work)(*item) for item in items
+    )
     return list(tqdm(done, title, total=len(items)))
 
 
@@ -147,7 +149,7 @@ def task_scene(
     }
     outcomes = compare.sweep(
         [run for of_arm in runs.values() for run in of_arm],
-        results=scale.journal.with_name(f"{scene.replace(' ', '-')}.jsonl"),
+        results=scale.journal.with_name(f"results-{scene.replace(' ', '-')}.jsonl"),
     )
     loaded = data.load(dataset) if isinstance(dataset, str) else dataset
     teacher = train_teacher(loaded, teacher_name)
@@ -220,7 +222,7 @@ def methods_scene(scale: Scale) -> Found:
         scenario="small-transfer-set",
         seeds=scale.seeds,
         recipe=recipe,
-        results=scale.journal.with_name("methods.jsonl"),
+        results=scale.journal.with_name("results-methods.jsonl"),
     )
     assert found is not None  # nothing stops it
     alone = found.rows[0]
@@ -240,7 +242,7 @@ def methods_scene(scale: Scale) -> Found:
         if row is not alone:
             accuracy: dict[str, Any] = {"alone": float(np.mean(alone.accuracies)), "distilled": listed[-1]["accuracy"]}
             rows.append(
-                Row("methods", "digits, cnn-4, 200 examples, 100 epochs", f"{row.method} ({setting})", found.teacher_accuracy,
+                Row("methods", f"digits, cnn-4, 200 examples, {recipe.epochs} epochs", f"{row.method} ({setting})", found.teacher_accuracy,
                     **accuracy, **difference, bytes=nbytes, latency=latency, seeds=found.seeds, note=note)
             )  # fmt: skip
     task = {"sentence": found.sentence, "teacher": found.teacher_accuracy, "task": "digits", "rows": listed}
@@ -253,16 +255,22 @@ def families(found: compare.Comparison) -> Found:
         family: max((row for row in found.rows if row.family == family), key=lambda row: row.val_accuracy)
         for family in ("response", "feature")
     }
-    examples = len(data.load("digits").y_test)
+    examples = len(data.load(found.dataset).y_test)
     alone = found.rows[0].accuracies
     pairs = {name: np.subtract(row.accuracies, alone) for name, row in best.items()}
     pairs["feature − response"] = np.subtract(best["feature"].accuracies, best["response"].accuracies)
+    intervals = metrics.holm_intervals(np.array(list(pairs.values())), examples=examples)
+    count = {family: sum(row.family == family for row in found.rows) for family in best}
     return {
-        "sentence": f"{found.student} on {found.dataset}: of each kind, the method that validation data prefer",
+        "sentence": (
+            f"{found.student} on {found.dataset} ({found.scenario}): of each kind the method that validation data prefer, one of "
+            f"{count['response']} response-based and of {count['feature']} feature-based ones, each with {found.tries} settings; "
+            "three comparisons, 95 % intervals corrected for their number (Holm)"
+        ),
         "rows": [
             {"family": name, "methods": [best[name].method] if name in best else [row.method for row in best.values()]}
-            | bounds(confidence_interval(difference, examples=examples))
-            for name, difference in pairs.items()
+            | bounds(intervals.at(place))
+            for place, name in enumerate(pairs)
         ],
     }
 
@@ -298,8 +306,10 @@ def phone_scene(scale: Scale) -> Found:
         accuracy = [form.test_accuracy for form in of_name]
         typical = sorted(of_name, key=lambda form: form.cost.latency.median)[len(of_name) // 2]
         memory = typical.cost.peak_memory
-        against = {"alone": float(np.mean(exact)), "distilled": float(np.mean(exact))}
-        found = compared(exact, accuracy, len(dataset.y_test)) if name != "float32" else against
+        found: Found = {"distilled": float(np.mean(exact))}
+        if name != "float32":
+            found = compared(exact, accuracy, len(dataset.y_test))
+        found["alone"] = None  # no student of this scene learned without the teacher
         note = f"p95 {1e6 * typical.cost.latency.p95:.0f} µs" + (
             f", {memory / 1e6:.1f} MB more memory at its peak" if memory else ""
         )
@@ -398,20 +408,25 @@ def combined_scene(scale: Scale) -> Found:
     for kind in kinds:
         arm = {lam: [found[kind, lam, seed] for seed in range(scale.seeds)] for lam in (0.0, 0.9)}
         accuracy = {lam: [one.accuracy for one in of_lam] for lam, of_lam in arm.items()}
-        typical = sorted(arm[0.9], key=lambda one: one.latency or 0)[scale.seeds // 2]
+        typical = arm[0.9][0]
+        with tempfile.TemporaryDirectory() as folder:  # now that nothing else is running
+            path = Path(folder) / "model.onnx"
+            path.write_bytes(typical.file)
+            measured = deploy.cost_of(path, dataset.input_shape, runs=50 if scale.quick else 500)
         note = f"{typical.packed:,} bytes in a zip archive"
         if kind != "plain":
             change = confidence_interval(np.subtract(accuracy[0.9], plain), examples=len(dataset.y_test))
             note += f"; against distillation alone {metrics.in_points(change)}"
         rows.append(
             Row("combined", "digits, cnn-8", words[kind], teacher.test_accuracy,
-                **compared(accuracy[0.0], accuracy[0.9], len(dataset.y_test)), against="the same without a teacher",
-                bytes=typical.bytes, latency=typical.latency, seeds=scale.seeds, note=note)
+                **compared(accuracy[0.0], accuracy[0.9], len(dataset.y_test)), against="the same, trained on labels",
+                bytes=measured.bytes_on_disk, latency=measured.latency.median, seeds=scale.seeds, note=note)
         )  # fmt: skip
         interval = bounds(confidence_interval(np.array(accuracy[0.9])))
         points.append(
             {"task": "digits", "name": f"cnn-8, {words[kind]}", "role": {"pruned": "pruned", "int8": "int8"}.get(kind, "distilled"),
-             "bytes": typical.packed if kind == "pruned" else typical.bytes, "latency": typical.latency, "p95": typical.p95,
+             "bytes": typical.packed if kind == "pruned" else measured.bytes_on_disk,
+             "latency": measured.latency.median, "p95": measured.latency.p95,
              "accuracy": interval["mean"], "low": interval["low"], "high": interval["high"]}
         )  # fmt: skip
     return {"rows": [asdict(row) for row in rows], "sizes": points}
@@ -419,13 +434,11 @@ def combined_scene(scale: Scale) -> Found:
 
 @dataclass(frozen=True)
 class Combined:
-    """What one combined student reached and costs."""
+    """What one combined student reached, and its file."""
 
     accuracy: float
-    bytes: int
-    packed: int
-    latency: float
-    p95: float
+    packed: int  # bytes in a zip archive
+    file: bytes = field(repr=False)
 
 
 def combined(dataset: Dataset, teacher: Teacher, kind: str, lam: float, seed: int, quick: bool) -> Combined:
@@ -449,14 +462,7 @@ def combined(dataset: Dataset, teacher: Teacher, kind: str, lam: float, seed: in
         if kind == "int8":
             path = deploy.quantise(path, Path(folder) / "int8.onnx", "static", dataset.x_train[:500])
         logits = deploy.run_onnx(path, dataset.x_test)
-        measured = deploy.cost_of(path, dataset.input_shape, runs=50 if quick else 500)
-        return Combined(
-            metrics.accuracy(logits, dataset.y_test),
-            measured.bytes_on_disk,
-            deploy.sparse_bytes(path),
-            measured.latency.median,
-            measured.latency.p95,
-        )
+        return Combined(metrics.accuracy(logits, dataset.y_test), deploy.sparse_bytes(path), path.read_bytes())
 
 
 # ---- The three challenges ------------------------------------------------------------------------------------
@@ -520,7 +526,7 @@ def soft_targets_challenge(scale: Scale) -> Found:
         f"{examples:,} examples: computing takes {anew:.1f} s ({examples / anew:,.0f} a second), a shuffled epoch from the mapped file "
         f"{mapped:.3f} s ({examples / mapped:,.0f} a second, {anew / mapped:,.0f} times as many), opening it {1000 * opening:.0f} ms"
     )
-    row = Row(scene, f"{dataset.name}, teacher {teacher.name}", "mapped from disk", teacher.test_accuracy, bytes=path.stat().st_size, note=note)  # fmt: skip
+    row = Row(scene, f"{dataset.name}, teacher {teacher.name}", "mapped from disk", teacher.test_accuracy, bytes=path.stat().st_size if path else None, note=note)  # fmt: skip
     return {"rows": [asdict(row)]}
 
 
@@ -565,31 +571,38 @@ SCENES: dict[str, Callable[[Scale], Found]] = {
     "soft targets": soft_targets_challenge,
     "budget": budget_challenge,
 }
-NEEDS_ONNX = ("phone", "real time", "combined")
 
 
 def run(quick: bool = False) -> Report:
     """Measure every scene that is not in the journal yet; give the table, and write what the app draws."""
+    if not quick:
+        return _run(Scale(False, store.folder() / f"results-scenes{store.JOURNAL_SUFFIX}"))
+    with tempfile.TemporaryDirectory() as folder:
+        return _run(Scale(True, Path(folder) / "results-scenes.jsonl"))
+
+
+def _run(scale: Scale) -> Report:
     start = time.perf_counter()
-    folder = Path(tempfile.mkdtemp()) if quick else store.folder() / "results"
-    scale = Scale(quick, folder / "scenes.jsonl")
-    done = {record["scene"]: record for record in store.read_records(scale.journal)}
+    version = hashlib.blake2b(Path(__file__).read_bytes(), digest_size=8).hexdigest()
+    records = store.read_records(scale.journal)
+    done = {record["scene"]: record for record in records if record.get("version") == version}
     for name, scene in SCENES.items():
         if name not in done:
             begun = time.perf_counter()
             try:
                 found = scene(scale)
-            except ImportError as problem:
+            except (ImportError, FileNotFoundError) as problem:
                 found = {"rows": [asdict(Row(name, "–", "–", note=str(problem)))]}
-            done[name] = {"scene": name, "seconds": time.perf_counter() - begun, **found}
-            store.append_record(scale.journal, done[name])
+            done[name] = {"scene": name, "version": version, "seconds": time.perf_counter() - begun, **found}
+            if any(row["teacher"] is not None for row in found["rows"]):  # what is missing may be there next time
+                store.append_record(scale.journal, done[name])
         print(f"{name}: {done[name]['seconds']:.0f} s", flush=True)
     parts = [done[name] for name in SCENES]
     rows = [Row(**row) for part in parts for row in part["rows"]]
-    if not quick:
+    if not scale.quick:
         RESULTS.write_text(json.dumps(picture(parts), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        for journal in folder.glob("*.jsonl"):  # what is complete begins anew next time
-            journal.unlink()
+        for journal in scale.journal.parent.glob(f"results-*{store.JOURNAL_SUFFIX}"):
+            journal.unlink()  # what is complete begins anew next time
     seconds = sum(part["seconds"] for part in parts)
     print(f"all scenes: {seconds:.0f} s, of which now {time.perf_counter() - start:.0f} s", flush=True)
     return Report("Every scene of the article", table(rows), True)

@@ -62,18 +62,18 @@ def test_by_name_and_by_the_plain_loop_the_student_is_the_same(method, lam, digi
 
 def test_all_methods_of_a_seed_begin_with_the_same_weights_and_see_the_same_batches(small, monkeypatch):
     seen = {}
-    fit = compare.fit
+    fit = compare.fit_within
 
-    def spy(network, x, labels, *others, batch_loss, **options):
+    def spy(budget, network, x, labels, *others, batch_loss, **options):
         seen[method] = (torch.cat([p.detach().flatten() for p in network.parameters()]), [])
 
         def watched(examples, labels, teacher_logits):
             seen[method][1].append(examples)
             return batch_loss(examples, labels, teacher_logits)
 
-        return fit(network, x, labels, *others, batch_loss=watched, **options)
+        return fit(budget, network, x, labels, *others, batch_loss=watched, **options)
 
-    monkeypatch.setattr(compare, "fit", spy)
+    monkeypatch.setattr(compare, "fit_within", spy)
     for method in ("labels", "distillation", "hints", "relational", "mutual", "born-again"):
         compare.distil(method, small, "mlp-4", scenario="noisy-labels", seed=2, recipe=SHORT, teacher="mlp-8")
     weights, batches = seen.pop("labels")
@@ -95,6 +95,12 @@ def test_feature_methods_leave_the_teacher_as_it_was(small):
     [
         ({"method": "magic"}, "unknown method 'magic'"),
         ({"method": "hints", "setting": {"T": 1}}, "the method 'hints' has the settings weight, not T"),
+        ({"method": "hints", "setting": {"weight": -1.0}}, "weight of the method 'hints' must be a finite number"),
+        (
+            {"method": "distillation", "setting": {"temperature": -1.0, "lam": 0.5}},
+            "temperature must be a finite number",
+        ),
+        ({"method": "distillation", "setting": {"temperature": 1.0, "lam": 2.0}}, "lam .* must lie between 0 and 1"),
         ({"method": "attention"}, "attention transfer needs hidden maps"),
         ({"method": "labels", "seed": -1}, "seed must be a whole number"),
         ({"method": "labels", "scenario": "magic"}, "unknown scenario"),
@@ -123,9 +129,45 @@ def test_a_teacher_whose_layers_cannot_be_read_is_refused_by_feature_methods(sma
 def test_a_budget_of_time_ends_the_training_and_is_reported(small):
     student = compare.distil("labels", small, "mlp-4", recipe=Recipe(epochs=100_000), budget=Budget(seconds=0.3))
     assert student.history.ending == "time"
-    assert student.history.spent.seconds >= 0.3
+    assert student.history.spent.seconds < 3, "as many epochs as the time allows, and no more"
     assert "at the end of its time budget" in student.history.sentence
     assert not student.model.training
+
+
+def test_schedules_learn_from_whom_they_say(small, monkeypatch):
+    """What the last network of each schedule is given as the teacher's logits."""
+    given = []
+    fit_within = compare.fit_within
+    monkeypatch.setattr(
+        compare, "fit_within", lambda *args, **options: given.append(args[4]) or fit_within(*args, **options)
+    )
+    teacher = train_teacher(small, "mlp-8", progress=quiet)
+
+    def last_of(method):
+        given.clear()
+        compare.distil(method, small, "mlp-4", recipe=SHORT, teacher=teacher)
+        return given
+
+    assert torch.equal(last_of("distillation")[-1], teacher.train_logits)
+    alone, distilled = last_of("born-again")
+    assert alone is None, "the first generation learns from labels"
+    assert not torch.equal(distilled, teacher.train_logits)
+    first, second = last_of("assistant")
+    assert torch.equal(first, teacher.train_logits), "the assistant learns from the teacher"
+    assert not torch.equal(second, teacher.train_logits), "and the student from the assistant"
+    assert last_of("mutual") == [None], "peers have no teacher"
+
+
+def test_an_ensemble_needs_a_teacher_that_can_be_trained_again(small):
+    own = Teacher.of(train_teacher(small, "mlp-8", progress=quiet).model, small)
+    with pytest.raises(ValueError, match="needs the name of a model, not 'your own teacher'"):
+        compare.distil("ensemble", small, "mlp-4", recipe=SHORT, teacher=own)
+
+
+def test_a_budget_shorter_than_one_epoch_gives_what_it_has_and_says_so(small):
+    student = compare.distil("labels", small, "mlp-4", recipe=Recipe(epochs=50), budget=Budget(seconds=1e-6))
+    assert student.history.ending == "time"
+    assert student.history.spent.budget == Budget(seconds=1e-6)
 
 
 # ---- Many runs -----------------------------------------------------------------------------------------------
@@ -176,9 +218,38 @@ def test_a_run_is_another_where_anything_that_matters_differs(small, digits):
         Run("digits", "labels", recipe=SHORT),
         Run("digits", "labels", teacher="mlp-8"),
         Run(small, "labels"),
+        Run("digits", "labels", recipe=Recipe(learning_rate=0.1)),
     ]
     assert len({run.key for run in (base, *others)}) == len(others) + 1
-    assert base.key == Run("digits", "labels").key
+    assert base.key == Run("digits", "labels").key == Run(digits, "labels").key
+    settings = (("lam", 1), ("temperature", 4)), (("temperature", 4.0), ("lam", 1.0))
+    assert Run("digits", "distillation", settings[0]).key == Run("digits", "distillation", settings[1]).key
+
+
+def test_a_training_that_diverges_does_not_end_a_sweep(small, tmp_path):
+    wild = Run(
+        small, "labels", student="mlp-4", recipe=Recipe(epochs=3, optimizer="sgd", learning_rate=1e30), teacher="mlp-8"
+    )
+    journal = tmp_path / "sweep.jsonl"
+    for _ in range(2):  # trained, then from the journal
+        outcome = compare.sweep([wild, *runs_on(small, 1)], results=journal, jobs=1, progress=quiet)[wild]
+        assert "diverged in epoch 1" in outcome.diverged
+        assert outcome.val_accuracy == outcome.test_accuracy == 0
+    assert len(store.read_records(journal)) == 2
+
+
+def test_without_a_number_a_sweep_uses_every_core(small, monkeypatch):
+    asked = []
+    parallel = compare.joblib.Parallel
+    monkeypatch.setattr(compare.joblib, "Parallel", lambda n_jobs, **o: asked.append(n_jobs) or parallel(n_jobs=1, **o))
+    compare.sweep(runs_on(small, 1), progress=quiet)
+    assert asked == [compare.joblib.cpu_count()]
+
+
+def test_a_journal_of_another_kind_is_passed_over(small, tmp_path):
+    journal = tmp_path / "sweep.jsonl"
+    store.append_record(journal, {"scene": "vision"})
+    assert len(compare.sweep(runs_on(small, 1), results=journal, jobs=1, progress=quiet)) == 1
 
 
 KILLED = """
@@ -295,6 +366,18 @@ def test_a_stopped_comparison_gives_none_and_continues(small, tmp_path):
     options = {"student": "mlp-4", "seeds": 2, "recipe": SHORT, "teacher": "mlp-8", "jobs": 1, "results": journal}
     assert compare.compare(small, ("distillation",), progress=lambda d, t: stop.set(), stop=stop, **options) is None
     assert compare.compare(small, ("distillation",), progress=quiet, **options) is not None
+
+
+def test_methods_that_do_not_fit_are_left_out_and_named_or_refused(small):
+    options = {"student": "mlp-4", "seeds": 1, "recipe": SHORT, "teacher": "mlp-8", "jobs": 1, "progress": quiet}
+    found = compare.compare(small, ("hints", "hints", "labels"), **options)
+    assert [row.method for row in found.rows] == ["labels", "hints"], "named twice, compared once"
+    with pytest.raises(ValueError, match="mlp-4 and mlp-8: attention transfer needs hidden maps"):
+        compare.compare(small, ("attention",), **options)
+    found = compare.compare(small, **options)
+    assert found.left_out == ("attention",)
+    assert found.sentence.endswith("left out, since they do not fit these networks: attention")
+    assert len(found.rows) == len(methods.names()) - 1
 
 
 @pytest.mark.parametrize("seeds", [0, -1, 2.5])

@@ -356,3 +356,9 @@ def test_several_examples_at_once_are_refused_where_one_is_asked_for(table):
 def test_a_bad_temperature_is_refused_before_anything_is_trained():
     with pytest.raises(ValueError, match="temperature"):
         readable.over_splits("breast-cancer", temperature=0)
+
+
+def test_a_tree_on_a_table_of_one_column_predicts():
+    points = np.linspace(-1, 1, 60)[:, None]
+    tree = readable.fit_tree(data.from_arrays("line", points, (points[:, 0] > 0).astype(int)), depth=2)
+    assert set(tree.predict(torch.tensor([[-2.0], [2.0]])).tolist()) == {0, 1}

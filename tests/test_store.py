@@ -175,6 +175,23 @@ def test_a_damaged_mapped_array_counts_as_absent():
     raw = bytearray(path.read_bytes())
     raw[-40] ^= 1
     path.write_bytes(raw)
-    with pytest.warns(RuntimeWarning, match="damaged; it is computed anew"):
+    with pytest.warns(RuntimeWarning, match="its checksum is wrong"):
         assert store.load_mapped("soft-targets") is None
     assert not path.exists()
+
+
+def test_a_file_of_another_kind_counts_as_absent():
+    path = store.folder() / "strange.arrays"
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(3))  # an array, where an archive should be
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(store._checksum(buffer.getvalue()) + buffer.getvalue())
+    with pytest.warns(RuntimeWarning, match="cannot be used"):
+        assert store.load("strange") is None
+
+
+def test_a_mapped_array_that_cannot_be_kept_costs_no_result(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv(store.CACHE_FOLDER_VARIABLE, str(tmp_path / "file"))
+    with pytest.warns(RuntimeWarning, match="cannot be written"):
+        assert store.save_mapped("soft-targets", np.zeros(3)) is None

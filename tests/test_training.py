@@ -299,7 +299,7 @@ def test_a_training_within_a_time_budget_has_as_many_epochs_as_the_time_allows(d
     )
     history = student.history
     assert 1 < history.epochs < 50
-    assert history.ending in ("epochs", "time")
+    assert history.ending == "time", "fewer epochs than the recipe has"
     assert history.spent.seconds <= 20.2
     assert history.spent.budget == Budget(seconds=20)
 
@@ -317,6 +317,19 @@ def test_a_time_budget_too_small_for_one_epoch_ends_at_once_and_says_so(digits):
     student = training.train_student(digits, "all-labels", "mlp-8", lam=0, budget=Budget(seconds=1e-6))
     assert student.history.ending == "time"
     assert student.history.sentence.startswith("stopped after epoch 0, at the end of its time budget: ")
+    assert student.history.spent.budget == Budget(seconds=1e-6)
+
+
+def test_time_for_one_epoch_gives_the_student_of_that_epoch(digits, monkeypatch):
+    clock = itertools.count()
+    monkeypatch.setattr(training.time, "perf_counter", lambda: next(clock) / 10)
+    one = training.train_student(digits, "small-transfer-set", "mlp-8", lam=0, recipe=Recipe(epochs=1))
+    within = training.train_student(
+        digits, "small-transfer-set", "mlp-8", lam=0, recipe=Recipe(epochs=50), budget=Budget(seconds=1)
+    )
+    assert within.history.epochs == 1
+    assert within.history.ending == "time"
+    assert torch.equal(one.model[1].weight, within.model[1].weight)
 
 
 def test_a_memory_budget_ends_the_training_and_says_what_was_used(digits, monkeypatch):

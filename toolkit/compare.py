@@ -6,10 +6,10 @@ method's setting on validation data, and reports test accuracy as paired differe
 number of comparisons.
 """
 
+import copy
 import functools
 import hashlib
 import json
-import os
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from toolkit import machine, methods, metrics, models, scenarios, store
+from toolkit import losses, machine, methods, metrics, models, scenarios, store
 from toolkit.data import Dataset, check_seed, load
 from toolkit.methods import Batch, Method, Setting
 from toolkit.models import Outputs, outputs_of
@@ -34,9 +34,10 @@ from toolkit.training import (
     Recipe,
     Student,
     Teacher,
+    TrainingDiverged,
     as_teacher,
     bar_unless,
-    fit,
+    fit_within,
     predict,
     train_teacher,
 )
@@ -44,7 +45,7 @@ from toolkit.training import (
 ALONE = "labels"  # the method that all others are compared with
 _ENSEMBLE = 3  # teachers
 _ASSISTANT_IS_WIDER = 4  # times as wide as the student
-_SEEDS = 1_000_000  # more than anybody asks for
+_SECOND_NETWORK = 1_000_000  # added to a seed: weights of no seed that anybody asks for
 
 
 def distil(
@@ -69,7 +70,7 @@ def distil(
     setting : the method's own numbers, such as ``{"weight": 1.0}``; without one, the middle one of its settings
     seed : draws first weights, order of batches and the scenario's subset, alike for all methods
     teacher : as for ``train_student``; feature methods need an ``nn.Sequential``
-    budget, progress, stop : as for ``fit``; of a method that trains several networks they concern the last
+    budget, progress, stop : as for ``train_student``; of a method that trains several networks, budget and progress concern the last
 
     Raises
     ------
@@ -85,11 +86,12 @@ def distil(
     check_seed(seed)
     run = _Training(dataset, scenario.draw(dataset, seed), recipe or Recipe(), seed, stop)
     network = models.build(student, dataset, seed)
-    other = models.build(student, dataset, seed + _SEEDS)  # a second network of this size, with other weights
+    second = models.build(student, dataset, seed + _SECOND_NETWORK) if method in ("born-again", "mutual") else None
     learns_from: Teacher | None = None
     if method == "born-again":
-        run.train(other, methods.get(ALONE), methods.get(ALONE).settings[0])
-        learns_from = Teacher.of(other, dataset, f"{student}, trained alone")
+        assert second is not None
+        run.train(second, methods.get(ALONE), methods.get(ALONE).settings[0])
+        learns_from = Teacher.of(second, dataset, f"{student}, trained alone")
     elif chosen.family != "labels" and method != "mutual":
         learns_from = as_teacher(teacher, dataset, stop)
     if method == "assistant" and learns_from:
@@ -103,7 +105,7 @@ def distil(
         chosen,
         setting,
         learns_from,
-        peer=other if method == "mutual" else None,
+        peer=second if method == "mutual" else None,
         budget=budget,
         progress=progress,
         name=f"the student {student} ({method}, {setting}, seed {seed})",
@@ -117,6 +119,14 @@ def _checked(method: Method, setting: Setting | None) -> Setting:
     known = method.settings[0]
     if set(setting) != set(known):
         raise ValueError(f"the method {method.name!r} has the settings {', '.join(known)}, not {', '.join(setting)}")
+    checks = {"temperature": losses.check_temperature, "lam": losses.check_lam}
+    for name, value in setting.items():
+        if name in checks:
+            checks[name](value)
+        elif isinstance(value, bool | str) or not 0 <= value < float("inf"):
+            raise ValueError(
+                f"{name} of the method {method.name!r} must be a finite number of at least 0, not {value!r}"
+            )
     return setting
 
 
@@ -127,7 +137,16 @@ def _wider(name: str) -> str:
 
 def _ensemble(teacher: Teacher, temperature: float, stop: threading.Event | None) -> Teacher:
     """Give one teacher whose soft targets at T are the mean of those of several, which differ in their seed."""
-    others = [train_teacher(teacher.dataset, teacher.name, seed=seed, stop=stop) for seed in range(1, _ENSEMBLE)]
+    try:
+        models.build(teacher.name, teacher.dataset)
+    except ValueError as problem:
+        raise ValueError(
+            f"the method 'ensemble' trains more teachers like the given one, which needs the name of a model, not {teacher.name!r}"
+        ) from problem
+    others = [
+        train_teacher(teacher.dataset, teacher.name, seed=seed, progress=_quietly, stop=stop)
+        for seed in range(1, _ENSEMBLE)
+    ]
     together = replace(teacher, name=f"{_ENSEMBLE} × {teacher.name}")
     logits = [one.train_logits for one in (teacher, *others)]
     together.__dict__["train_logits"] = methods.ensemble_logits(logits, temperature)  # where the cached property looks
@@ -159,48 +178,57 @@ class _Training:
         setting = dict(setting)
         penalty_weight = setting.pop("penalty_weight", 0.0)
         rows = self.transfer.indices
-        x, device = self.dataset.x_train[rows], machine.device()
+        x = self.dataset.x_train[rows]
         also_train = peer
-        if teacher is not None and method.uses_features:
-            teacher.model.eval().to(device)
+        watched = teacher.model if teacher is not None and method.uses_features else None
+        if watched is not None:
+            watched.eval()
             if method.name == "hints":
-                few = x[:2].to(device)
-                student_layer, teacher_layer = (
-                    methods.middle(outputs_of(model.to(device), few)) for model in (network, teacher.model)
-                )
-                also_train = methods.projection_between(student_layer, teacher_layer, seed=self.seed)
-                setting["projection"] = also_train
+                also_train = setting["projection"] = _projection(network, watched, x[:2], self.seed)
+            watched.to(machine.device())
+        teacher_logits = None if teacher is None else teacher.train_logits[rows]
 
-        def batch_loss(examples: Tensor, labels: Tensor, teacher_logits: Tensor | None) -> Tensor:
+        def batch_loss(examples: Tensor, labels: Tensor, of_batch: Tensor | None) -> Tensor:
             student = outputs_of(network, examples)
             if peer is not None:  # each is the other's teacher
                 second = outputs_of(peer, examples)
                 pairs = [Batch(student, second, labels), Batch(second, student, labels)]
             else:
-                said = Outputs(student.logits.detach() if teacher_logits is None else teacher_logits, ())
-                if teacher is not None and method.uses_features:
+                said = Outputs(student.logits.detach() if of_batch is None else of_batch, ())
+                if watched is not None:
                     with torch.no_grad():
-                        said = outputs_of(teacher.model, examples)
+                        said = outputs_of(watched, examples)
                 pairs = [Batch(student, said, labels)]
             parts = [part for pair in pairs for part in method.batch_loss(pair, **setting).values()]
             return torch.stack(parts).sum()
 
-        return fit(
-            network,
-            x,
-            self.transfer.labels,
-            None if teacher is None else teacher.train_logits[rows],
-            self.recipe,
-            validation=(self.dataset.x_val, self.dataset.y_val),
-            batch_loss=batch_loss,
-            also_train=also_train,
-            penalty_weight=penalty_weight,
-            seed=self.seed,
-            budget=budget,
-            progress=progress,
-            stop=self.stop,
-            name=name,
-        )
+        try:
+            return fit_within(
+                budget,
+                network,
+                x,
+                self.transfer.labels,
+                teacher_logits,
+                self.recipe,
+                validation=(self.dataset.x_val, self.dataset.y_val),
+                batch_loss=batch_loss,
+                also_train=also_train,
+                penalty_weight=penalty_weight,
+                seed=self.seed,
+                progress=progress,
+                stop=self.stop,
+                name=name,
+            )
+        finally:
+            if watched is not None:
+                watched.to(x.device)
+
+
+def _projection(network: nn.Module, teacher: nn.Module, x: Tensor, seed: int) -> nn.Module:
+    """Make the projection of a hint; on copies in eval mode, so that looking at shapes changes nothing."""
+    with torch.no_grad():
+        ours, theirs = (methods.middle(outputs_of(copy.deepcopy(model).eval(), x)) for model in (network, teacher))
+    return methods.projection_between(ours, theirs, seed=seed)
 
 
 # ---- Many runs -----------------------------------------------------------------------------------------------
@@ -226,20 +254,22 @@ class Run:
 
     @property
     def key(self) -> str:
-        """Names the run in a journal."""
-        name = self.dataset if isinstance(self.dataset, str) else self.dataset.fingerprint
-        what = [_FORMAT, name, *(getattr(self, part) for part in _PARTS_OF_KEY), asdict(self.recipe)]
+        """Names the run in a journal: another one where the data, the toolkit's version of them, or any setting differs."""
+        numbers = [sorted((name, float(value)) for name, value in pairs) for pairs in (self.setting, self.parameters)]
+        names = [self.method, self.student, int(self.seed), self.scenario, self.teacher]
+        what = [_FORMAT, _loaded(self.dataset).fingerprint, names, numbers, asdict(self.recipe)]
         return hashlib.blake2b(json.dumps(what, default=float).encode(), digest_size=12).hexdigest()
 
 
 _FORMAT = 1  # raise it when results change their meaning: older ones are then ignored
-_PARTS_OF_KEY = ("method", "setting", "student", "seed", "scenario", "parameters", "teacher")
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What one run reached: accuracies, negative log likelihood and calibration error on the test part; agreement with the
-    teacher; seconds of training, those of an assistant or of a first generation included, the teacher's not.
+    teacher; seconds of training, those of an assistant or of a first generation included, those of teachers not.
+
+    A training that diverged says so; its network classifies nothing, so that all its shares are 0.
     """
 
     val_accuracy: float
@@ -248,6 +278,7 @@ class Outcome:
     calibration_error: float
     fidelity: float
     seconds: float
+    diverged: str = ""
 
 
 def execute(run: Run) -> Outcome:
@@ -256,16 +287,19 @@ def execute(run: Run) -> Outcome:
     teacher = train_teacher(dataset, run.teacher, progress=_quietly)
     scenario = scenarios.get(run.scenario, **dict(run.parameters))
     start = time.perf_counter()
-    student = distil(
-        run.method,
-        dataset,
-        run.student,
-        scenario=scenario,
-        setting=dict(run.setting) or None,
-        seed=run.seed,
-        recipe=run.recipe,
-        teacher=teacher,
-    )
+    try:
+        student = distil(
+            run.method,
+            dataset,
+            run.student,
+            scenario=scenario,
+            setting=dict(run.setting) or None,
+            seed=run.seed,
+            recipe=run.recipe,
+            teacher=teacher,
+        )
+    except TrainingDiverged as problem:
+        return Outcome(0.0, 0.0, float("inf"), 1.0, 0.0, time.perf_counter() - start, str(problem))
     seconds = time.perf_counter() - start
     logits = predict(student.model, dataset.x_test)
     return Outcome(
@@ -319,13 +353,18 @@ def sweep(
     """
     runs = list(dict.fromkeys(runs))
     path = None if results is None else Path(results)
-    known = {} if path is None else {record.pop("key"): record for record in store.read_records(path)}
-    done = {run: Outcome(**known[run.key]["outcome"]) for run in runs if run.key in known}
+    records = [] if path is None else store.read_records(path)
+    known = {record["key"]: record["outcome"] for record in records if {"key", "outcome"} <= set(record)}
+    done = {run: Outcome(**known[run.key]) for run in runs if run.key in known}
     left = [run for run in runs if run not in done]
-    for dataset, teacher in dict.fromkeys((run.dataset, run.teacher) for run in left):  # once, not in every process
-        train_teacher(_loaded(dataset), teacher)
-    if jobs is None and joblib.effective_n_jobs() == 1:
-        jobs = os.cpu_count()
+    of_ensembles = range(_ENSEMBLE)
+    teachers = [
+        (run.dataset, run.teacher, n) for run in left for n in (of_ensembles if run.method == "ensemble" else (0,))
+    ]
+    for dataset, teacher, number in dict.fromkeys(teachers):  # here and once, not in every process
+        train_teacher(_loaded(dataset), teacher, seed=number)
+    if jobs is None and joblib.effective_n_jobs(None) == 1:
+        jobs = joblib.cpu_count()
     with bar_unless(progress, "Training students", unit="student") as report:
         report(len(done), len(runs))
         waiting = (joblib.delayed(_numbered)(n, run) for n, run in enumerate(left) if not (stop and stop.is_set()))
@@ -378,6 +417,7 @@ class Comparison:
     seeds: int
     tries: int
     rows: tuple[Row, ...]
+    left_out: tuple[str, ...] = ()  # methods that do not fit the networks
 
     @property
     def sentence(self) -> str:
@@ -386,6 +426,7 @@ class Comparison:
             f"{self.student} on {self.dataset} ({self.scenario}), teacher {self.teacher} ({self.teacher_accuracy:.1%}); "
             f"{self.seeds} seeds; {self.tries} settings tried for each method, chosen on validation data; "
             f"{len(self.rows) - 1} comparisons with the student alone, 95 % intervals corrected for their number (Holm)"
+            + (f"; left out, since they do not fit these networks: {', '.join(self.left_out)}" if self.left_out else "")
         )
 
 
@@ -411,7 +452,7 @@ def compare(
 
     Parameters
     ----------
-    chosen : names of methods; without any, all of them. The student alone always takes part
+    chosen : names of methods; without any, all that fit the networks. The student alone always takes part
     teacher : the name of a model; without one, the usual teacher of the data set
     results, jobs, progress, stop : as for ``sweep``
 
@@ -422,7 +463,11 @@ def compare(
     check_seed(seeds, "seeds")
     if seeds < 1:
         raise ValueError("seeds must be at least 1, not 0")
-    names = [ALONE, *(name for name in (chosen or methods.names()) if name != ALONE)]
+    loaded = _loaded(dataset)
+    misfits = {name: why for name in chosen or methods.names() if (why := misfit(name, loaded, student, teacher))}
+    if chosen and misfits:
+        raise ValueError("; ".join(misfits.values()))
+    names = [ALONE, *dict.fromkeys(name for name in chosen or methods.names() if name != ALONE and name not in misfits)]
     task = Run(
         dataset,
         ALONE,
@@ -453,10 +498,29 @@ def compare(
     found = {name: [outcomes[run] for run in runs_of(name, best[name], seeds) if run in outcomes] for name in names}
     if any(len(of_method) < seeds for of_method in found.values()):
         return None
-    return _comparison(task, best, found, seeds)
+    return replace(_comparison(task, best, found, seeds), left_out=tuple(misfits))
 
 
 _SEEDS_FOR_CHOOSING = 2
+
+
+def misfit(method: str, dataset: Dataset, student: str, teacher: str | None = None) -> str:
+    """Say why a method cannot work with these networks; an empty text where it can. Nothing is trained."""
+    if not methods.get(method).uses_features:
+        return ""
+    with torch.no_grad():
+        of_student, of_teacher = (
+            outputs_of(models.build(name, dataset, 0).eval(), dataset.x_train[:2])
+            for name in (student, teacher or models.default_teacher(dataset))
+        )
+        setting = dict(methods.get(method).settings[0])
+        if method == "hints":
+            setting["projection"] = methods.projection_between(methods.middle(of_student), methods.middle(of_teacher))
+        try:
+            methods.get(method).batch_loss(Batch(of_student, of_teacher, dataset.y_train[:2]), **setting)
+        except ValueError as problem:
+            return f"{student} and {models.default_teacher(dataset) if teacher is None else teacher}: {problem}"
+    return ""
 
 
 def _comparison(task: Run, best: dict[str, Setting], found: dict[str, list[Outcome]], seeds: int) -> Comparison:

@@ -152,7 +152,7 @@ def ensemble_logits(teacher_logits: Sequence[Tensor], temperature: float) -> Ten
     """
     if not teacher_logits:
         raise ValueError("teacher_logits must hold the logits of at least one teacher")
-    mean = torch.stack([soft_targets(logits.double(), temperature) for logits in teacher_logits]).mean(0)
+    mean = torch.stack([soft_targets(logits.detach().double(), temperature) for logits in teacher_logits]).mean(0)
     smallest = torch.finfo(teacher_logits[0].dtype).tiny  # a class that no teacher sees keeps a finite logit
     return (temperature * mean.clamp_min(smallest).log()).to(teacher_logits[0].dtype)
 
@@ -383,7 +383,7 @@ def _hints(batch: Batch, *, weight: float, projection: nn.Module) -> Parts:
 
 
 def middle(outputs: Outputs) -> Tensor:
-    """The hidden layer in the middle, which FitNets take their hint from."""
+    """The hidden layer in the middle, the later one of two, which FitNets take their hint from."""
     return outputs.features[len(outputs.features) // 2]
 
 
@@ -530,7 +530,7 @@ _METHODS = {
         ),
         Method(
             "assistant",
-            "a model four times as wide learns from the teacher, and the student from it",
+            "a model four times as wide as the student learns from the teacher, and the student from it",
             "schedule",
             "Mirzadeh et al. 2020",
             _distillation,

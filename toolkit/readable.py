@@ -293,7 +293,7 @@ def fit_tree(dataset: Dataset, probabilities: Tensor | None = None, *, depth: in
     shares = fitted.value[:, 0]  # (nodes, classes)
     return ReadableTree(
         dataset,
-        fitted.feature.copy(),
+        fitted.feature.clip(0),  # a leaf asks for none; −2 in scikit-learn
         fitted.threshold.copy(),
         fitted.children_left.copy(),
         fitted.children_right.copy(),

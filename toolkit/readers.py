@@ -41,7 +41,7 @@ def read_idx(path: Path) -> np.ndarray:
             raise ValueError("its first bytes are not those of unsigned-byte IDX data")
         values = np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions)
         return values.reshape(tuple(int(size) for size in shape))
-    except (ValueError, IndexError, EOFError, OSError) as problem:
+    except (ValueError, IndexError, EOFError, OSError, zlib.error) as problem:
         raise ValueError(f"{path} is not a whole IDX file: {problem}") from problem
 
 

@@ -92,7 +92,8 @@ def _folders(name: str, elsewhere: Path) -> list[Path]:
 
 
 def _idx_folder(name: str) -> Path | None:
-    return next(iter(_folders(name, Path("/usr/share/datasets") / name)), None)
+    folders = _folders(name, Path("/usr/share/datasets") / name)
+    return next((folder for folder in folders if any(folder.glob("train-images-idx3-ubyte*"))), None)
 
 
 def _load_idx(name: str, class_names: Sequence[str], provenance: str) -> Arrays:

@@ -28,6 +28,7 @@ CACHE_FOLDER_VARIABLE = "DISTILLATION_CACHE"
 _FORMAT = 1  # raise it when an entry's meaning changes: older files are then ignored
 _SUFFIX = ".arrays"
 _MAPPED_SUFFIX = ".mapped"
+JOURNAL_SUFFIX = ".jsonl"  # of journals that lie in the cache folder
 _CHECKSUM_BYTES = 32
 _FORMAT_ENTRY = "__format__"
 
@@ -49,17 +50,21 @@ def load(key: str) -> Arrays | None:
             raise ValueError("its checksum is wrong")
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
+        return arrays if int(arrays.pop(_FORMAT_ENTRY, np.array(0))) == _FORMAT else None
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, zipfile.BadZipFile) as problem:
-        warnings.warn(
-            f"the cache file {path} cannot be used ({problem}); it is computed anew", RuntimeWarning, stacklevel=2
-        )
-        if not isinstance(problem, OSError):  # damaged, rather than out of reach for now
-            with contextlib.suppress(OSError):
-                path.unlink()
+    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as problem:
+        _complain(path, problem)
         return None
-    return arrays if int(arrays.pop(_FORMAT_ENTRY, np.array(0))) == _FORMAT else None
+
+
+def _complain(path: Path, problem: Exception) -> None:
+    warnings.warn(
+        f"the cache file {path} cannot be used ({problem}); it is computed anew", RuntimeWarning, stacklevel=3
+    )
+    if not isinstance(problem, OSError):  # damaged, rather than out of reach for now
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def save(key: str, arrays: Arrays) -> bool:
@@ -68,15 +73,20 @@ def save(key: str, arrays: Arrays) -> bool:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays, **{_FORMAT_ENTRY: np.array(_FORMAT)})
     content = buffer.getvalue()
+    return _kept(path, _checksum(content) + content)
+
+
+def _kept(path: Path, content: bytes) -> bool:
+    """Write a file; False, with a warning, where the folder cannot be written."""
     try:
-        _write_whole(path, _checksum(content) + content)
+        _write_whole(path, content)
         return True
     except OSError as problem:
         warnings.warn(
             f"the cache folder {path.parent} cannot be written ({problem}); results are not kept. "
             f"Set the variable {CACHE_FOLDER_VARIABLE} to a folder of your own",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
         return False
 
@@ -127,29 +137,38 @@ def read_records(path: Path) -> list[dict[str, Any]]:
 # ---- Arrays that stay on disk --------------------------------------------------------------------------------
 
 
-def save_mapped(key: str, array: np.ndarray) -> Path:
-    """Keep one array so that it can be used without being read into memory: numpy's own format, then a checksum."""
+def save_mapped(key: str, array: np.ndarray) -> Path | None:
+    """Keep one array so that it can be used without being read into memory: numpy's own format, then a checksum.
+
+    Gives the path; None, with a warning, where the folder cannot be written.
+    """
     path = _path(key).with_suffix(_MAPPED_SUFFIX)
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
-    _write_whole(path, buffer.getvalue() + _checksum(buffer.getvalue()))
-    return path
+    return path if _kept(path, buffer.getvalue() + _checksum(buffer.getvalue())) else None
 
 
 def load_mapped(key: str) -> np.ndarray | None:
     """Map an array of ``save_mapped`` into memory, where changes stay; None if there is none, or none that is whole.
 
-    The checksum is read once, here; after that only the rows that are used are read.
+    The file is read through once, piece by piece, for its checksum; after that only the rows that are used are in memory.
     """
     path = _path(key).with_suffix(_MAPPED_SUFFIX)
-    if not path.exists():
+    try:
+        left = path.stat().st_size - _CHECKSUM_BYTES
+        digest = hashlib.blake2b(digest_size=_CHECKSUM_BYTES)
+        with path.open("rb") as file:
+            while left > 0 and (piece := file.read(min(left, 2**20))):
+                digest.update(piece)
+                left -= len(piece)
+            if digest.digest() != file.read():
+                raise ValueError("its checksum is wrong")
+        return np.load(path, mmap_mode="c", allow_pickle=False)
+    except FileNotFoundError:
         return None
-    content = path.read_bytes()
-    if _checksum(content[:-_CHECKSUM_BYTES]) != content[-_CHECKSUM_BYTES:]:
-        warnings.warn(f"the cache file {path} is damaged; it is computed anew", RuntimeWarning, stacklevel=2)
-        path.unlink()
+    except (OSError, ValueError) as problem:
+        _complain(path, problem)
         return None
-    return np.load(path, mmap_mode="c", allow_pickle=False)
 
 
 def entries() -> list[Path]:
@@ -157,7 +176,7 @@ def entries() -> list[Path]:
     return sorted(
         path
         for path in folder().glob("*")
-        if path.suffix in (_SUFFIX, _MAPPED_SUFFIX) or path.name.startswith(".half-written-")
+        if path.suffix in (_SUFFIX, _MAPPED_SUFFIX, JOURNAL_SUFFIX) or path.name.startswith(".half-written-")
     )
 
 

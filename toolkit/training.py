@@ -118,21 +118,21 @@ class Spent:
 
 
 class Spending:
-    """Keeps account while a training runs; memory is watched where it is limited."""
+    """Keeps account while a training runs. Memory is looked at in every batch, where it is limited."""
 
     def __init__(self, budget: Budget):
         self.budget = budget
-        self._watches_memory = budget.memory_bytes < float("inf")
-        self._start, self._before = time.perf_counter(), self._memory()
+        self._start, self._before = time.perf_counter(), machine.memory_in_use()
         self._most = 0
 
-    def _memory(self) -> int:
-        return machine.memory_in_use() if self._watches_memory else 0
+    def look(self) -> None:
+        """Look at the memory that the process has now."""
+        if self.budget.memory_bytes < float("inf"):
+            self._most = max(self._most, machine.memory_in_use() - self._before)
 
     @property
     def over(self) -> Ending | None:
         """Which part of the budget is used up, if any."""
-        self._most = max(self._most, self._memory() - self._before)
         if time.perf_counter() - self._start >= self.budget.seconds:
             return "time"
         return "memory" if self._most >= self.budget.memory_bytes else None
@@ -151,7 +151,9 @@ class History:
     val_accuracy: list[float]
     ending: Ending
     target: float | None = None
-    spent: Spent | None = field(default=None, compare=False)  # None for a training of which nothing is known but its results
+    spent: Spent | None = field(
+        default=None, compare=False
+    )  # None for a training of which nothing is known but its results
 
     @property
     def epochs(self) -> int:
@@ -211,7 +213,7 @@ def fit(
     also_train: nn.Module | None = None,
     seed: int = 0,
     target: float | None = None,
-    budget: "Budget | None" = None,
+    spending: "Spending | None" = None,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
     name: str = "the model",
@@ -225,7 +227,7 @@ def fit(
     validation : examples and labels on which accuracy is measured after each epoch
     batch_loss : another loss in place of (1 − λ)·CE + λ·T²·KL, which runs the model itself
     also_train : what such a loss trains along with the model: a projection, or a peer
-    budget : time and memory, at the end of which training ends with what it has
+    spending : the account of a budget, at the end of which training ends with what it has
 
     Raises
     ------
@@ -236,6 +238,7 @@ def fit(
     """
     if target is not None and not 0 < target <= 1:
         raise ValueError(f"target must be a validation accuracy above 0 and at most 1, not {target!r}")
+    spending = spending or Spending(Budget())
     device = machine.device()
     x, labels, val_x, val_labels = (part.to(device) for part in (x, labels, *validation))
     teacher_logits = None if teacher_logits is None else teacher_logits.to(device)
@@ -243,7 +246,6 @@ def fit(
     optimizer, schedule = recipe.optimizer_for(list(trained.parameters()), len(x))
     order = seeded_generator(seed, "batches")
     history = History([], [], "epochs", target)
-    spending = Spending(budget or Budget())
     for epoch in range(1, recipe.epochs + 1):
         trained.train()
         losses_of_epoch = []
@@ -259,6 +261,7 @@ def fit(
                 loss = losses.mixed_loss(model(x[batch]), soft_target_logits, labels[batch], temperature, lam)
             if penalty_weight:
                 loss = loss + penalty_weight * losses.complexity_penalty(model, norm)
+            spending.look()  # now, as everything that the backward pass needs is in memory
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -276,6 +279,46 @@ def fit(
         if target is not None and history.val_accuracy[-1] >= target:
             return replace(history, ending="target", spent=spending.report)
     return replace(history, spent=spending.report)
+
+
+def fit_within(
+    budget: Budget | None,
+    model: nn.Module,
+    x: Tensor,
+    labels: Tensor,
+    teacher_logits: Tensor | None,
+    recipe: Recipe,
+    *,
+    also_train: nn.Module | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> History:
+    """Train as ``fit`` does, within a budget, if there is one.
+
+    An epoch on trial says how many epochs, at most those of the recipe, the time allows, so that the schedule of the learning
+    rate comes to its end; the trial counts. Then training begins anew, unless time allows no second epoch: the trial is then
+    what there is.
+    """
+    spending = Spending(budget or Budget())
+    options |= {"also_train": also_train, "spending": spending}
+    train = functools.partial(fit, model, x, labels, teacher_logits, **options)
+    if spending.budget.seconds == float("inf") or recipe.epochs == 1:
+        return train(recipe, progress=progress)
+    trained = nn.ModuleList([model] if also_train is None else [model, also_train])
+    start = copy.deepcopy(trained.state_dict())
+    trial = train(replace(recipe, epochs=1))
+    if trial.ending != "epochs":
+        return trial
+    seconds = spending.report.seconds
+    affordable = min(recipe.epochs, int(_OF_WHAT_IS_LEFT * (spending.budget.seconds - seconds) / seconds))
+    if affordable > 1:
+        trained.load_state_dict(start)
+        trial = train(replace(recipe, epochs=affordable), progress=progress)
+    cut_short = trial.ending == "epochs" and affordable < recipe.epochs
+    return replace(trial, ending="time") if cut_short else trial
+
+
+_OF_WHAT_IS_LEFT = 0.9  # a machine is not equally fast all the time
 
 
 # ---- The teacher ---------------------------------------------------------------------------------------------
@@ -350,8 +393,10 @@ def predict(model: nn.Module, x: Tensor, batch_size: int = 1024) -> Tensor:
 
 
 def usual_recipe(dataset: Dataset) -> Recipe:
-    """The recipe of a teacher unless another is asked for: fewer epochs where each of them has many steps."""
-    return Recipe(epochs=30 if len(dataset.x_train) < MANY_EXAMPLES else 5, learning_rate=0.01)
+    """The recipe of a teacher unless another is asked for: fewer epochs of larger batches where there are many examples."""
+    if len(dataset.x_train) < MANY_EXAMPLES:
+        return Recipe(epochs=30, learning_rate=0.01)
+    return Recipe(epochs=6, batch_size=128, learning_rate=0.01)
 
 
 def train_teacher(
@@ -534,8 +579,7 @@ def train_student(
     temperature, lam, penalty_weight, norm : T, λ, λ_f, and "l1" or "l2"
     seed : draws the first weights, the order of the batches, and the scenario's subset or noise
     teacher : a Teacher, any module that returns logits, a model name, or None for the usual (cached) teacher
-    budget : time and memory that the training may take. It then has as many epochs, at most those of the recipe, as one epoch
-        on trial says that the time allows, so that the schedule of the learning rate comes to its end; the trial counts
+    budget : time and memory that the training may take (``fit_within``)
     target, progress, stop : as for ``train_teacher``; without a progress function it works silently
 
     Raises
@@ -554,11 +598,13 @@ def train_student(
     network = models.build(student, dataset, seed)
     transfer = scenario.draw(dataset, seed)
     teacher_logits = None if lam == 0 else as_teacher(teacher, dataset, stop).train_logits[transfer.indices]
-    train = functools.partial(
-        fit,
-        x=dataset.x_train[transfer.indices],
-        labels=transfer.labels,
-        teacher_logits=teacher_logits,
+    history = fit_within(
+        budget,
+        network,
+        dataset.x_train[transfer.indices],
+        transfer.labels,
+        teacher_logits,
+        recipe or Recipe(),
         validation=(dataset.x_val, dataset.y_val),
         temperature=temperature,
         lam=lam,
@@ -566,33 +612,8 @@ def train_student(
         norm=norm,
         seed=seed,
         target=target,
+        progress=progress,
         stop=stop,
         name=f"the student {student} (T = {temperature:g}, λ = {lam:g}, λ_f = {penalty_weight:g}, seed {seed})",
     )
-    recipe = recipe or Recipe()
-    if budget is None:
-        history = train(network, recipe=recipe, progress=progress)
-    else:
-        history = _train_within(budget, train, network, recipe, progress)
     return Student(student, network, dataset, history)
-
-
-def _train_within(
-    budget: Budget, train: Callable[..., History], network: nn.Module, recipe: Recipe, progress: Progress | None
-) -> History:
-    """Train for as many epochs as the time allows, by one epoch on trial; the account is of trial and training together."""
-    spending = Spending(budget)
-    trial = train(copy.deepcopy(network), recipe=replace(recipe, epochs=1), budget=budget)
-    assert trial.spent is not None
-    left = budget.seconds - spending.report.seconds
-    affordable = int(min(recipe.epochs, _OF_WHAT_IS_LEFT * max(left, 0) / trial.spent.seconds))
-    if affordable < 1:
-        return train(network, recipe=replace(recipe, epochs=1), budget=replace(budget, seconds=max(left, 1e-9)))
-    rest = replace(budget, seconds=left)
-    history = train(network, recipe=replace(recipe, epochs=affordable), budget=rest, progress=progress)
-    assert history.spent is not None
-    most = max(trial.spent.memory_bytes, history.spent.memory_bytes)
-    return replace(history, spent=Spent(budget, spending.report.seconds, most))
-
-
-_OF_WHAT_IS_LEFT = 0.9  # a machine is not equally fast all the time
