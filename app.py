@@ -15,6 +15,9 @@ pages = {
     ),
     "distil": st.Page("app_pages/distil.py", title=say("common.distil"), icon=":material/show_chart:"),
     "surface": st.Page("app_pages/surface.py", title=say("common.surface"), icon=":material/grid_on:"),
+    "methods_and_scenes": st.Page(
+        "app_pages/methods_and_scenes.py", title=say("common.methods_and_scenes"), icon=":material/scatter_plot:"
+    ),
     "formulas": st.Page("app_pages/formulas.py", title=say("common.formulas"), icon=":material/functions:"),
 }
 page = st.navigation(list(pages.values()), position="top")

@@ -6,7 +6,7 @@ trained meanwhile wait for it.
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -138,37 +138,9 @@ def _short(curve: str) -> str:
 
 def differences(intervals: Mapping[str, metrics.Interval]) -> Spec:
     """Draw differences from the student alone as dots with their 95 % intervals and a zero line; hollow where zero is within."""
-    rows = [
-        {
-            "name": name,
-            "points": 100 * float(interval.mean),
-            "low": 100 * float(interval.low) if np.isfinite(interval.low) else None,
-            "high": 100 * float(interval.high) if np.isfinite(interval.high) else None,
-            "interval": _interval(float(interval.low), float(interval.high)),
-            "held": bool(interval.holds_zero),
-        }
-        for name, interval in intervals.items()
-    ]
-    y: Spec = {
-        "field": "name",
-        "type": "nominal",
-        "sort": list(intervals),
-        "title": None,
-        "axis": {"labelLimit": 190, "ticks": False, **_TEXT},
-    }
-    # The title ends where the axis does: on a phone there is more room beneath the names than beneath the axis.
-    axis = {"format": "+.3~f", "grid": False, "labelFlush": True, "tickCount": 6, "titleAnchor": "end", **_TEXT}
-    x = {"axis": axis, "title": say("chart.points_above"), "type": "quantitative"}
-    tooltip = [
-        {"field": "name", "type": "nominal", "title": say("controls.scenario")},
-        _number("points", title=say("chart.difference"), format="+.2f"),
-        {"field": "interval", "type": "nominal", "title": say("chart.interval")},
-    ]
-    zero = {
-        "data": {"values": [{"zero": 0}]},
-        "mark": {"type": "rule", "color": "#808080", "strokeWidth": 2},
-        "encoding": {"x": {"field": "zero", **x}},
-    }
+    rows = [_difference(name, interval) for name, interval in intervals.items()]
+    y, x = _names_down(list(intervals)), _points_axis(say("chart.points_above"))
+    tooltip = [{"field": "name", "type": "nominal", "title": say("controls.scenario")}, *_difference_tooltip()]
     whisker = {
         "mark": {"type": "rule", "color": DISTILLED, "strokeWidth": 3},
         "encoding": {"y": y, "x": {"field": "low", **x}, "x2": {"field": "high"}, "tooltip": tooltip},
@@ -182,7 +154,47 @@ def differences(intervals: Mapping[str, metrics.Interval]) -> Spec:
             "tooltip": tooltip,
         },
     }
-    return {"height": 60 * len(rows) + 90, "data": {"values": rows}, "layer": [zero, whisker, dot]}
+    return {"height": 60 * len(rows) + 90, "data": {"values": rows}, "layer": [_zero(x), whisker, dot]}
+
+
+def _difference(name: str, interval: metrics.Interval) -> Spec:
+    """Give a difference as a row: in points, with its interval as far as it is known."""
+    return {
+        "name": name,
+        "points": 100 * float(interval.mean),
+        "low": 100 * float(interval.low) if np.isfinite(interval.low) else None,
+        "high": 100 * float(interval.high) if np.isfinite(interval.high) else None,
+        "interval": _interval(float(interval.low), float(interval.high)),
+        "held": bool(interval.holds_zero),
+    }
+
+
+def _difference_tooltip() -> list[Spec]:
+    return [
+        _number("points", title=say("chart.difference"), format="+.2f"),
+        {"field": "interval", "type": "nominal", "title": say("chart.interval")},
+    ]
+
+
+def _names_down(names: Sequence[str]) -> Spec:
+    """Place rows by their names, in this order."""
+    axis = {"labelLimit": 190, "labelFlush": False, "ticks": False, **_TEXT}
+    return {"field": "name", "type": "nominal", "sort": list(names), "title": None, "axis": axis}
+
+
+def _points_axis(title: str) -> Spec:
+    # The title ends where the axis does: on a phone there is more room beneath the names than beneath the axis.
+    axis = {"format": "+.3~f", "grid": False, "labelFlush": True, "tickCount": 6, "titleAnchor": "end", **_TEXT}
+    return {"axis": axis, "title": title, "type": "quantitative"}
+
+
+def _zero(x: Spec) -> Spec:
+    """Draw the line where nothing differs."""
+    return {
+        "data": {"values": [{"zero": 0}]},
+        "mark": {"type": "rule", "color": "#808080", "strokeWidth": 2},
+        "encoding": {"x": {"field": "zero", **x}},
+    }
 
 
 def _ticks(epochs: int) -> list[int]:
@@ -346,3 +358,270 @@ def _hatching(cells: list[Spec]) -> list[Spec]:
             for cell in cells
         ]
     return lines
+
+
+# ---- Methods and scenes --------------------------------------------------------------------------------------
+
+# What a method uses: told apart by colour and by shape.
+FAMILIES = {
+    "labels": (ALONE, "circle"),
+    "response": (DISTILLED, "square"),
+    "feature": (OTHERS[0], "triangle-up"),
+    "schedule": (OTHERS[1], "diamond"),
+}
+_ROLES = {
+    "teacher": (TEACHER, "diamond"),
+    "alone": (ALONE, "circle"),
+    "distilled": (DISTILLED, "square"),
+    "int8": (OTHERS[0], "triangle-up"),
+    "pruned": (OTHERS[1], "cross"),
+}
+
+
+class Dot(NamedTuple):
+    """A difference from the student alone, as a share, with its name and the family that it belongs to."""
+
+    name: str
+    family: str
+    difference: metrics.Interval
+
+
+def method_dots(dots: Sequence[Dot]) -> Spec:
+    """Draw differences as dots with their intervals and a zero line, in the order given; hollow where zero is within."""
+    rows = [_difference(dot.name, dot.difference) | {"family": say(f"scenes.family_{dot.family}")} for dot in dots]
+    shown = [family for family in FAMILIES if any(dot.family == family for dot in dots)]
+    y = _names_down([dot.name for dot in dots])
+    x = _points_axis(say("chart.points_above"))
+    tooltip = [
+        {"field": "name", "type": "nominal", "title": say("chart.method")},
+        {"field": "family", "type": "nominal", "title": say("chart.family")},
+        *_difference_tooltip(),
+    ]
+    looks = {say(f"scenes.family_{family}"): FAMILIES[family] for family in shown}
+    legend = len(looks) > 1 and not {dot.name for dot in dots} <= set(looks)
+    colour, shape = _looks("family", looks, columns=1 if legend else 0)  # a phone has no room for two
+    dot = {
+        "mark": {"type": "point", "size": 170, "strokeWidth": 3, "opacity": 1},
+        "encoding": {
+            "y": y,
+            "x": {"field": "points", **x},
+            "stroke": colour,
+            "shape": shape,
+            "fill": colour | {"legend": None, "condition": {"test": "datum.held", "value": "white"}},
+            "tooltip": tooltip,
+        },
+    }
+    whisker = {
+        "mark": {"type": "rule", "strokeWidth": 3},
+        "encoding": {
+            "y": y,
+            "x": {"field": "low", **x},
+            "x2": {"field": "high"},
+            "stroke": colour,
+            "tooltip": tooltip,
+        },
+    }
+    return {
+        "height": 44 * len(rows) + (200 if legend else 120),
+        "data": {"values": rows},
+        "layer": [_zero(x), whisker, dot],
+    }
+
+
+class Cost(NamedTuple):
+    """A model in the picture of what accuracy costs; ``cost`` in the unit of the axis."""
+
+    name: str
+    role: str
+    cost: float
+    accuracy: float
+    low: float | None
+    high: float | None
+
+
+def accuracy_against_cost(models: Sequence[Cost], front: Sequence[Cost], title: str) -> Spec:
+    """Draw accuracy against what it costs, on a log axis, with the Pareto front as a line of steps; those on it are named.
+
+    Without a front, lines join the models of each role: a curve over the size of one kind of model.
+    A name stands to the upper left of its dot: on a front nothing is there, since nothing is cheaper and better.
+    """
+    roles = {role: say(f"scenes.role_{role}") for role in _ROLES}
+    rows = [model._asdict() | {"role": roles[model.role]} for model in models]
+    lows = [model.accuracy if model.low is None else model.low for model in models]
+    bottom, top = max(0.0, min(lows) - 0.01), 1.0
+    cheapest, dearest = (edge(model.cost for model in models) for edge in (min, max))
+    room = (dearest / cheapest) ** 0.35  # for the name of the leftmost
+    scale = {"type": "log", "domain": [cheapest / max(room, 2), dearest * 1.3], "nice": False}
+    # Whole powers of ten, and 2 and 5 between them where there are few.
+    axis = {"format": "~s", "grid": False, "tickCount": 5, "labelOverlap": True, "titleAnchor": "end", **_TEXT}
+    x = _number("cost", title=title, scale=scale, axis=axis)
+    y_axis = {"format": ".0%" if top - bottom > 0.05 else ".1%", "tickCount": 5, **_TEXT}
+    y_scale = {"domain": [bottom, top + 0.1 * (top - bottom)], "nice": False, "zero": False}
+    y: Spec = {"title": say("chart.test_accuracy"), "scale": y_scale, "axis": y_axis}
+    looks = {roles[role]: look for role, look in _ROLES.items() if any(model.role == role for model in models)}
+    colour, shape = _looks("role", looks, columns=2)
+    tooltip = [
+        {"field": "name", "type": "nominal", "title": say("chart.model")},
+        {"field": "role", "type": "nominal", "title": say("chart.role")},
+        _number("cost", title=title, format=".3~s"),
+        _number("accuracy", title=say("chart.test_accuracy"), format=".1%"),
+        _number("low", title=say("chart.low"), format=".1%"),
+        _number("high", title=say("chart.high"), format=".1%"),
+    ]
+    ends = [model._asdict() for model in front]
+    if front:  # whoever pays more than the last of them gets no more
+        ends.append(front[-1]._asdict() | {"cost": dearest * 1.3})
+    line = {"type": "line", "strokeWidth": 2, "clip": True, "aria": False}  # the alt text tells its course
+    steps = {
+        "data": {"values": ends},
+        "mark": line | {"interpolate": "step-after", "color": "#808080"},
+        "encoding": {"x": x, "y": _number("accuracy", **y)},
+    }
+    curves = {"mark": line, "encoding": {"x": x, "y": _number("accuracy", **y), "stroke": colour}}
+    names = {
+        "data": {"values": [model._asdict() for model in front]},
+        "mark": {
+            "type": "text",
+            "align": "right",
+            "baseline": "bottom",
+            "dx": -6,
+            "dy": -6,
+            "fontSize": TEXT_SIZE - 2,
+            "fontWeight": "bold",
+            "color": "#808080",
+            "limit": 190,
+        },
+        "encoding": {"x": x, "y": _number("accuracy", **y), "text": {"field": "name", "type": "nominal"}},
+    }
+    whisker = {
+        "mark": {"type": "rule", "strokeWidth": 2, "opacity": 0.7, "clip": True},
+        "encoding": {
+            "x": x,
+            "y": _number("low", **y),
+            "y2": {"field": "high"},
+            "stroke": colour,
+            "tooltip": tooltip,
+        },
+    }
+    dot = {
+        "mark": {"type": "point", "size": 150, "strokeWidth": 2, "opacity": 1},
+        "encoding": {
+            "x": x,
+            "y": _number("accuracy", **y),
+            "stroke": colour,
+            "fill": colour | {"legend": None},
+            "shape": shape,
+            "tooltip": tooltip,
+        },
+    }
+    return {"height": 460, "data": {"values": rows}, "layer": [steps if front else curves, whisker, dot, names]}
+
+
+class Node(NamedTuple):
+    """A node of a tree in the picture: its place, that of the node above, and what is known of it."""
+
+    x: float
+    y: float
+    above: tuple[float, float] | None
+    words: str
+    number: str  # of the step that comes to it; empty where none did yet
+    is_leaf: bool
+    is_first_class: bool  # what a leaf says
+
+
+def tree(nodes: Sequence[Node]) -> Spec:
+    """Draw a tree of questions: yes goes left. The path that was gone so far is in the accent colour, its steps numbered."""
+    rows = [
+        {"x": node.x, "y": node.y, "words": node.words, "number": node.number}
+        | {"kind": "leaf" if node.is_leaf else "question", "gone": bool(node.number), "first": node.is_first_class}
+        for node in nodes
+    ]
+    edges = [
+        {"x": node.above[0], "y": node.above[1], "x2": node.x, "y2": node.y, "gone": bool(node.number)}
+        for node in nodes
+        if node.above is not None
+    ]
+    wide, deep = max(node.x for node in nodes), min(node.y for node in nodes)
+    x = _number("x", axis=None, scale={"domain": [-0.6, wide + 0.6], "nice": False, "zero": False})
+    y = _number("y", axis=None, scale={"domain": [deep - 0.4, 0.4], "nice": False, "zero": False})
+    accent = {"condition": {"test": "datum.gone", "value": DISTILLED}, "value": "#808080"}
+    wide_line = {"condition": {"test": "datum.gone", "value": 5}, "value": 1.5}
+    lines = {
+        "data": {"values": edges},
+        "mark": {"type": "rule"},
+        "encoding": {
+            "x": x,
+            "y": y,
+            "x2": {"field": "x2"},
+            "y2": {"field": "y2"},
+            "color": accent,
+            "strokeWidth": wide_line,
+        },
+    }
+    # A leaf is dark or light by what it says, a question is white.
+    fill: Spec = {"condition": {"test": "datum.kind == 'leaf' && datum.first", "value": "#505050"}, "value": "white"}
+    marks = {
+        "mark": {"type": "point", "size": 700, "opacity": 1},
+        "encoding": {
+            "x": x,
+            "y": y,
+            "shape": {"condition": {"test": "datum.kind == 'leaf'", "value": "square"}, "value": "circle"},
+            "fill": fill,
+            "stroke": accent,
+            "strokeWidth": wide_line,
+            "tooltip": {"field": "words", "type": "nominal"},
+        },
+    }
+    numbers = {
+        "mark": {"type": "text", "fontSize": TEXT_SIZE, "fontWeight": "bold"},
+        "encoding": {
+            "x": x,
+            "y": y,
+            "text": {"field": "number", "type": "nominal"},
+            "color": {"condition": {"test": "datum.kind == 'leaf' && datum.first", "value": "white"}, "value": "black"},
+        },
+    }
+    return {"height": 90 * int(1 - deep), "data": {"values": rows}, "layer": [lines, marks, numbers]}
+
+
+def class_shares(names: Sequence[str], shares: Sequence[float], label: int) -> Spec:
+    """Draw a teacher's share of each class as a bar with its number; a tick marks the label."""
+    rows = [
+        {"name": name, "share": share, "words": f"{share:.0%}", "label": number == label}
+        for number, (name, share) in enumerate(zip(names, shares, strict=True))
+    ]
+    y = _names_down(names)
+    x: Spec = {"type": "quantitative", "scale": {"domain": [0, 1.18]}, "axis": None}
+    bar = {
+        "mark": {"type": "bar", "color": TEACHER, "tooltip": True},
+        "encoding": {"y": y, "x": {"field": "share", **x}},
+    }
+    words = {
+        "mark": {
+            "type": "text",
+            "align": "left",
+            "dx": 5,
+            "fontSize": TEXT_SIZE,
+            "fontWeight": "bold",
+            "color": "#808080",
+        },
+        "encoding": {"y": y, "x": {"field": "share", **x}, "text": {"field": "words", "type": "nominal"}},
+    }
+    tick = {
+        "transform": [{"filter": "datum.label"}],
+        "mark": {"type": "tick", "thickness": 5, "color": DISTILLED, "size": 30},
+        "encoding": {"y": y, "x": {"datum": 1, **x}},
+    }
+    return {"height": 42 * len(rows) + 20, "data": {"values": rows}, "layer": [bar, words, tick]}
+
+
+def _looks(field: str, looks: Mapping[str, tuple[str, str]], *, columns: int) -> tuple[Spec, Spec]:
+    """Give what a field looks like: its colours and its shapes, by the names that a legend of so many columns says."""
+    shown = None
+    if columns:
+        shown = {"title": None, "orient": "top", "columns": columns, "labelFontSize": TEXT_SIZE, "labelLimit": 300}
+    channels = []
+    for place in (0, 1):
+        scale = {"domain": list(looks), "range": [look[place] for look in looks.values()]}
+        channels.append({"field": field, "type": "nominal", "scale": scale, "legend": shown})
+    return channels[0], channels[1]

@@ -4,7 +4,9 @@ from importlib.metadata import version
 
 from app_support import resources, soft_view
 from app_support.experiments import SideBySide, Surface
+from app_support.method_runs import Settings
 from app_support.tasks import Task
+from toolkit import methods
 
 _HEAD = '''"""Repeats a run of the app: the same numbers on the same machine; elsewhere the last digits may differ.
 
@@ -13,7 +15,7 @@ Written for distillation-toolkit {toolkit}, torch {torch}. Start it where the to
 
 import torch
 
-from toolkit import data, files, grid, losses, metrics, scenarios, training
+from toolkit import compare, data, files, grid, losses, metrics, scenarios, training
 
 torch.set_num_threads(1)
 '''
@@ -104,6 +106,38 @@ for name, model in {{"teacher": teacher.model, "student": student.model}}.items(
     print(f"{{name}}:", losses.soft_targets(training.predict(model, x), {temperature!r})[0].tolist())
 print("label:", dataset.class_names[label])
 """
+
+
+_METHOD = """
+together = {{"scenario": scenario, "recipe": training.Recipe(epochs={epochs}), "teacher": teacher}}
+arms = {{"alone": ("labels", {alone!r}), "by the method": ({method!r}, {setting!r})}}
+accuracy = {{
+    arm: [
+        compare.distil(method, dataset, {student!r}, setting=setting, seed=seed, **together).val_accuracy
+        for seed in {seeds!r}
+    ]
+    for arm, (method, setting) in arms.items()
+}}
+print(accuracy)
+difference = np.subtract(accuracy["by the method"], accuracy["alone"])
+interval = metrics.confidence_interval(difference, examples=len(dataset.y_val))
+print(metrics.in_points(interval), "on validation:", metrics.verdict(interval))
+"""
+
+
+def method(settings: Settings) -> str:
+    """Write the script that repeats the student alone and the one that learned by a method."""
+    task = settings.task
+    return _begin(task, "method.py").replace(
+        "import torch\n", "import numpy as np\nimport torch\n", 1
+    ) + _METHOD.format(
+        epochs=task.epochs,
+        alone=methods.get("labels").settings[0],
+        method=settings.method,
+        setting=settings.setting,
+        student=task.student,
+        seeds=task.seed_numbers,
+    )
 
 
 def side_by_side(result: SideBySide) -> str:

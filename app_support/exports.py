@@ -2,17 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
 
+from app_support import scenes
+from app_support.charts import Cost, Dot
 from app_support.experiments import DistilRun, SideBySide, Surface, in_words
+from app_support.method_runs import MethodRun
 from app_support.soft_view import Example
 from app_support.tasks import Task
 from app_support.words import language, say
 from toolkit import losses
+from toolkit.readable import ReadableTree
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,6 +69,33 @@ def surface_figure(surface: Surface, chosen: tuple[int, int]) -> "Figure":
     from toolkit import plots
 
     return plots.describe(plots.surface(surface.scores, chosen=chosen, language=language()), in_words(surface.done))
+
+
+def sizes_figure(models: Sequence[Cost], front: Sequence[Cost], title: str, description: str) -> "Figure":
+    """Draw accuracy against a cost for print."""
+    from toolkit import plots
+
+    roles = {role: say(f"scenes.role_{role}") for role in scenes.ROLES}
+    drawn, ahead = ([plots.Model(**asdict(one)) for one in part] for part in (models, front))
+    figure = plots.accuracy_against_cost(drawn, ahead, xlabel=title, roles=roles, language=language())
+    return plots.describe(figure, description)
+
+
+def dots_figure(dots: Sequence[Dot], description: str) -> "Figure":
+    """Draw methods as dots with their intervals for print."""
+    from toolkit import plots
+
+    intervals = {dot.name: dot.difference for dot in dots}
+    figure = plots.differences(intervals, xlabel=say("chart.points_above"), language=language())
+    return plots.describe(figure, description)
+
+
+def tree_figure(tree: ReadableTree, index: int) -> "Figure":
+    """Draw a tree with the path of one test example for print."""
+    from toolkit import plots
+
+    figure = plots.decision_tree(tree, followed=tree.dataset.x_test[index], language=language())
+    return plots.describe(figure, say("scenes.tree_described", name=tree.dataset.name, index=index))
 
 
 # ---- Tables --------------------------------------------------------------------------------------------------
@@ -166,5 +197,32 @@ def surface_csv(surface: Surface) -> str:
             "difference_from_alone": difference[t, lam, seed],
         }
         for t, lam, seed in np.ndindex(*difference.shape)
+    ]
+    return pd.DataFrame(rows).to_csv(index=False)
+
+
+def records_csv(rows: Sequence[Any]) -> str:
+    """One row per record, a dataclass, under the names of its fields."""
+    return pd.DataFrame([asdict(row) for row in rows]).to_csv(index=False)
+
+
+def method_runs_csv(runs: Sequence[MethodRun]) -> str:
+    """One row per run, arm and seed: validation and test accuracy after the last epoch."""
+    rows = [
+        {
+            "method": run.settings.method,
+            "setting": "; ".join(f"{name} = {value:g}" for name, value in run.settings.setting.items()),
+            **_settings(run.settings.task),
+            "arm": arm,
+            "seed": run.settings.task.seed_numbers[place],
+            "val_accuracy": val[place],
+            "test_accuracy": test[place],
+        }
+        for run in runs
+        for arm, val, test in (
+            ("student alone", run.alone_val, run.alone_test),
+            (run.settings.method, run.taught_val, run.taught_test),
+        )
+        for place in range(run.parts)
     ]
     return pd.DataFrame(rows).to_csv(index=False)

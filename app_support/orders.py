@@ -112,11 +112,72 @@ def _soft_view(task: Task | None, order: Message, job: "Job") -> Iterator[None]:
     yield
 
 
+def _method(task: Task, order: Message, job: "Job") -> Iterator[None]:
+    """Train the student alone and by another method, seed after seed; the seeds that are done can be looked at."""
+    from toolkit import compare, methods
+
+    teacher = _teacher(task, job)
+    yield
+    arms = {
+        "alone": (compare.ALONE, methods.get(compare.ALONE).settings[0]),
+        "taught": (order["method"], order["setting"]),
+    }
+    done: dict[str, list[float]] = {f"{arm}_{part}": [] for arm in arms for part in ("val", "test")}
+    begin, step = job.share, (1 - job.share) / (len(arms) * task.seeds)
+    for number, seed in enumerate(task.seed_numbers):
+        for place, (arm, (method, setting)) in enumerate(arms.items()):
+            low = begin + step * (len(arms) * number + place)
+            values = {"number": number + 1, "count": task.seeds, "student": task.student}
+            student = compare.distil(
+                method,
+                resources.dataset(task.dataset),
+                task.student,
+                scenario=task.get_scenario(),
+                setting=setting,
+                seed=seed,
+                recipe=training.Recipe(epochs=task.epochs),
+                teacher=teacher,
+                progress=job.report("job.by_method", values, low, low + step, 1.0),
+                stop=job.stop,
+            )
+            if student.history.ending == "stop":
+                raise Stopped
+            done[f"{arm}_val"].append(student.val_accuracy)
+            done[f"{arm}_test"].append(student.test_accuracy)
+            yield
+        so_far = {name: np.array(values_of_arm) for name, values_of_arm in done.items()}
+        job.tell("interim", so_far, values=_teacher_values(teacher))
+    job.tell("result", so_far, values=_teacher_values(teacher))
+
+
+def _tree(task: Task | None, order: Message, job: "Job") -> Iterator[None]:
+    """Fit the tree that is followed on a page: on a teacher's soft targets, and beside it one on the labels."""
+    from app_support import readable_view
+
+    view = readable_view.make(order["name"], job)
+    job.tell("result", asdict(view), values={})
+    return
+    yield
+
+
+def _prompts(task: Task | None, order: Message, job: "Job") -> Iterator[None]:
+    """Have the teacher listen to the spoken prompts of the test part."""
+    from app_support import speech_view
+
+    view = speech_view.make(job)
+    job.tell("result", asdict(view), values={})
+    return
+    yield
+
+
 _KINDS: dict[str, Callable[[Any, Message, "Job"], Iterator[None]]] = {
     "distil": _distil,
     "surface": _surface,
     "scenarios": _scenarios,
     "soft-view": _soft_view,
+    "method": _method,
+    "tree": _tree,
+    "prompts": _prompts,
 }
 
 

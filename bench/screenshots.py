@@ -62,6 +62,9 @@ SHOTS = {
     "distil": Shot("/distil?hide=question", "h3"),
     "scenarios": Shot("/distil?hide=question&view=all", ".st-key-train", _train),
     "surface": Shot("/surface?hide=question&seeds=5", "h3"),
+    "methods": Shot("/methods_and_scenes?hide=question", "[data-testid=stVegaLiteChart]"),
+    "sizes": Shot("/methods_and_scenes?hide=question&part=sizes", "[data-testid=stVegaLiteChart]"),
+    "decision": Shot("/methods_and_scenes?hide=question&part=medicine&step=2", "[data-testid=stVegaLiteChart]"),
     "formulas": Shot("/formulas?hide=question", ".lab .number"),
 }
 

@@ -414,8 +414,12 @@ def test_a_lesson_opens_its_page_with_its_settings(lesson):
             "distil": "Does a teacher",
             "surface": "Where in T",
             "formulas": "Which gradient",
-        }[settings.pop("page")]
+            "live": "Does this method",
+            "medicine": "Why does the tree",
+            "speech": "",  # says what was spoken, or what to install
+        }[settings.get("part", settings["page"])]
     )
+    del settings["page"]
     for name, value in settings.items():
         assert at.query_params[name] in (str(value), [str(value)])
 

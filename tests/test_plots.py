@@ -149,3 +149,21 @@ def test_a_decision_is_drawn_from_the_top_to_its_leaf(tumours, language):
 def test_without_an_example_no_path_is_drawn(tumours):
     figure = plots.decision_tree(readable.fit_tree(tumours, depth=1))
     assert all(line.get_color() != plots.DISTILLED for line in figure.axes[0].lines)
+
+
+def test_accuracy_against_cost_names_the_front_and_draws_it_as_steps():
+    points = [
+        plots.Model("a", "int8", 10, 0.8, 0.7, 0.9),
+        plots.Model("b", "alone", 20, 0.7),
+        plots.Model("c", "teacher", 40, 0.9),
+    ]
+    roles = {"teacher": "teacher", "alone": "alone", "int8": "int8"}
+    figure = plots.accuracy_against_cost(points, [points[0], points[2]], xlabel="bytes", roles=roles)
+    ax = figure.axes[0]
+    assert ax.get_xscale() == "log"
+    assert [text.get_text() for text in ax.texts] == ["a", "c"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["teacher", "alone", "int8"]
+    steps = ax.lines[0].get_xydata()
+    assert steps[0].tolist() == [10, 0.8]
+    assert steps[-1].tolist() == [52, 0.9]
+    assert not plots.accuracy_against_cost(points, [], xlabel="bytes", roles=roles).axes[0].texts

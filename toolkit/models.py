@@ -119,18 +119,16 @@ def _cnn_signals(sizes: list[int], input_shape: tuple[int, ...], classes: int) -
 
 
 def _vgg_images(sizes: list[int], input_shape: tuple[int, ...], classes: int) -> nn.Sequential:
-    """Three 3×3 convolutions with batch norm (Simonyan & Zisserman 2015; Ioffe & Szegedy 2015), then the mean of each map."""
-    (channels,), inputs = sizes, input_shape[0]
+    """Three 3×3 convolutions with batch norm (Simonyan & Zisserman 2015; Ioffe & Szegedy 2015), each of which halves the image.
+
+    Pooling comes first, so that norm and ReLU have a quarter of the work.
+    """
+    (channels,), (inputs, height, width) = sizes, input_shape
     layers: list[nn.Module] = []
-    for outputs, pool in ((channels, True), (2 * channels, True), (4 * channels, False)):
-        layers += [
-            nn.Conv2d(inputs, outputs, 3, padding=1),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(),
-            *([nn.MaxPool2d(2)] if pool else []),
-        ]
+    for outputs in (channels, 2 * channels, 4 * channels):
+        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.MaxPool2d(2), nn.BatchNorm2d(outputs), nn.ReLU()]
         inputs = outputs
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(inputs * (height // 8) * (width // 8), classes))
 
 
 class Recurrent(nn.Module):

@@ -8,6 +8,7 @@ import io
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -53,6 +54,7 @@ _WORDS = {
         "surface, one seed": "Validation accuracy against the student alone, 1 seed",
         "points": "difference in points",
         "differences": "Distilled minus alone, points on validation, with 95 % intervals",
+        "test accuracy": "test accuracy",
         "yes": "yes",
         "no": "no",
         "examples": "{count} in training",
@@ -78,6 +80,7 @@ _WORDS = {
         "surface, one seed": "验证准确率与单独训练的学生之差，1 个种子",
         "points": "差值（百分点）",
         "differences": "蒸馏减去单独训练，验证集，百分点，附 95 % 区间",
+        "test accuracy": "测试准确率",
         "yes": "是",
         "no": "否",
         "examples": "{count} 个训练样本",
@@ -367,6 +370,71 @@ def differences(
         ax.set(yticks=range(len(intervals)), yticklabels=list(intervals), title=title or "")
         ax.set_xlabel(xlabel or _WORDS[language]["differences"])
         ax.invert_yaxis()
+    return figure
+
+
+_ROLES = {
+    "teacher": (TEACHER, "D"),
+    "alone": (ALONE, "o"),
+    "distilled": (DISTILLED, "s"),
+    "int8": (_OTHERS[0], "^"),
+    "pruned": (_OTHERS[1], "P"),
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A point of the picture of what accuracy costs, with the 95 % interval of its accuracy where there is one."""
+
+    name: str
+    role: str  # "teacher", "alone", "distilled", "int8" or "pruned"
+    cost: float
+    accuracy: float
+    low: float | None = None
+    high: float | None = None
+
+
+def accuracy_against_cost(
+    models: Sequence[Model], front: Sequence[Model], *, xlabel: str, roles: dict[str, str], language: str = "en"
+) -> Figure:
+    """Draw accuracy against a cost on a log axis, with the Pareto front as steps; models on it are named.
+
+    Parameters
+    ----------
+    models, front : all models, and those on the front, the cheapest first
+    xlabel : what the cost is, with its unit
+    roles : role → what the legend calls it
+    """
+    with _look():
+        figure = _Picture(figsize=(9, 5.5))
+        ax = figure.subplots()
+        ax.set_xscale("log")
+        dearest = max(model.cost for model in models) * 1.3
+        if front:
+            costs, best = [model.cost for model in front], [model.accuracy for model in front]
+            ax.step([*costs, dearest], [*best, best[-1]], where="post", color="0.5", linewidth=1.5)
+        for role, (colour, marker) in _ROLES.items():
+            chosen = [model for model in models if model.role == role]
+            for model in chosen:
+                if model.low is not None and model.high is not None:
+                    ax.plot([model.cost] * 2, [model.low, model.high], color=colour, linewidth=1.5, alpha=0.7)
+            if chosen:
+                points = [model.cost for model in chosen], [model.accuracy for model in chosen]
+                ax.plot(*points, marker, color=colour, markersize=9, label=roles[role])
+        for model in front:
+            ax.annotate(
+                model.name,
+                (model.cost, model.accuracy),
+                (-6, 6),
+                textcoords="offset points",
+                ha="right",
+                fontsize=12,
+                color="0.3",
+            )
+        ax.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=None))
+        ax.set_xlim(min(model.cost for model in models) / 4, dearest)
+        ax.set(xlabel=xlabel, ylabel=_WORDS[language]["test accuracy"])
+        ax.legend(frameon=False, loc="lower right")
     return figure
 
 
