@@ -76,7 +76,7 @@ def sizes_figure(models: Sequence[Cost], front: Sequence[Cost], title: str, desc
     from toolkit import plots
 
     roles = {role: say(f"scenes.role_{role}") for role in scenes.ROLES}
-    drawn, ahead = ([plots.Model(**asdict(one)) for one in part] for part in (models, front))
+    drawn, ahead = ([plots.Model(*one) for one in part] for part in (models, front))
     figure = plots.accuracy_against_cost(drawn, ahead, xlabel=title, roles=roles, language=language())
     return plots.describe(figure, description)
 
