@@ -290,7 +290,7 @@ SOURCES = {
             "credit",
             "table",
             "real",
-            "pip install rdata, and on Debian: apt-get download r-cran-modeldata, then dpkg-deb -x "
+            "pip install rdata, and on Debian: apt-get download r-cran-modeldata, mkdir -p data/credit, then dpkg-deb -x "
             f"r-cran-modeldata_*.deb data/credit (or into the folder 'credit' inside the one that {DATA_FOLDER_VARIABLE} "
             "names)",
             _credit,
