@@ -143,4 +143,4 @@ def test_counting_leaves_what_batch_norm_has_seen_as_it_was(digits):
     network = models.build("vgg-4", digits, 0).train()
     models.count_multiply_adds(network, digits.input_shape)
     assert network.training
-    assert network[1].num_batches_tracked == 0
+    assert network[2].num_batches_tracked == 0

@@ -190,7 +190,7 @@ def holm_intervals(values: np.ndarray, level: float = 0.95, *, examples: int | N
     --------
     >>> values = np.array([[0.02, 0.021, 0.022], [0.01, 0.02, 0.033]])
     >>> holm_intervals(values).low.round(4), confidence_interval(values).low.round(4)
-    (array([ 0.0174, -0.0077]), array([ 0.0185, -0.0077]))
+    (array([ 0.0174, -0.0076]), array([ 0.0185, -0.0076]))
     """
     values = np.asarray(values, dtype=float)
     comparisons, seeds = values.shape
