@@ -214,7 +214,8 @@ def validate(names: Sequence[str]) -> int:
     """Run nbval on built notebooks; its exit status is given back. Stored outputs are compared unless a cell trained."""
     processes = min(len(names), os.cpu_count() or 1)
     command = [sys.executable, "-m", "pytest", "-o", "addopts=", "-p", "no:cacheprovider", "--rootdir", str(LESSONS)]
-    command += ["--nbval", "--nbval-current-env", "--nbval-cell-timeout", str(CELL_SECONDS), "--durations", "5"]
+    patience = str(2 * CELL_SECONDS)  # on a new machine notebooks train their teachers, two at a time
+    command += ["--nbval", "--nbval-current-env", "--nbval-cell-timeout", patience, "--durations", "5"]
     command += ["-n", str(processes), "--dist", "loadfile"] if processes > 1 else []
     command += [str(built_path(name)) for name in names]
     return subprocess.run(command, cwd=LESSONS, env=os.environ | _ENVIRONMENT, check=False).returncode
