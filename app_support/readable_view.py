@@ -9,7 +9,7 @@ from app_support import resources
 from app_support.jobs import Watch, trainer
 from app_support.pipe import Arrays
 from toolkit import losses
-from toolkit.readable import LEAF, ReadableTree, fit_tree
+from toolkit.readable import ReadableTree, fit_tree
 
 if TYPE_CHECKING:
     from app_support.worker import Job
@@ -69,31 +69,3 @@ def make(name: str, job: "Job") -> TreeView:
         tree.predict(dataset.x_test).numpy(),
         on_labels.predict(dataset.x_test).numpy(),
     )
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a node stands in the picture: leaves side by side, a question above the middle of what lies below it."""
-
-    node: int
-    x: float
-    y: float  # 0 for the first question, −1 beneath it, …
-    parent: int  # LEAF for the first
-
-
-def places(tree: ReadableTree) -> dict[int, Place]:
-    """Give each node its place."""
-    found: dict[int, Place] = {}
-    leaves = tree.leaves
-
-    def place(node: int, depth: int, parent: int) -> float:
-        if tree.left[node] == LEAF:
-            x = float(leaves.index(node))
-        else:
-            below = [place(int(side[node]), depth + 1, node) for side in (tree.left, tree.right)]
-            x = sum(below) / 2
-        found[node] = Place(node, x, -float(depth), parent)
-        return x
-
-    place(0, 0, LEAF)
-    return found

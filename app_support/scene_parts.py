@@ -161,18 +161,18 @@ def _say_steps(view: TreeView, tree: ReadableTree, index: int, done: int) -> Non
 
 def _nodes(tree: ReadableTree, gone: list[int]) -> list[charts.Node]:
     """Place all nodes for the picture, with the numbers of the steps that were gone."""
-    places = readable_view.places(tree)
+    places = tree.places
+    above = {int(child): places[node] for side in (tree.left, tree.right) for node, child in enumerate(side)}
     nodes = []
-    for node, place in places.items():
+    for node, (x, y) in enumerate(places):
         is_leaf = bool(tree.left[node] == LEAF)
         best = int(tree.shares[node].argmax())
         words = f"{tree.question(node)}?"
         if is_leaf:
             share, name = percent(tree.shares[node, best]), tree.dataset.class_names[best]
             words = say("scenes.leaf_words", said=name, share=share, examples=tree.examples[node])
-        above = None if place.parent == LEAF else (places[place.parent].x, places[place.parent].y)
         step = str(gone.index(node) + 1) if node in gone else ""
-        nodes.append(charts.Node(place.x, place.y, above, words, step, is_leaf, best == 0))
+        nodes.append(charts.Node(x, y, above.get(node), words, step, is_leaf, best == 0))
     return nodes
 
 

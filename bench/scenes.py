@@ -175,20 +175,9 @@ def task_scene(
     return {"rows": [asdict(row) for row in rows], "sizes": points}
 
 
-def trained(
-    dataset: Dataset, teacher: Teacher, recipe: Recipe, student: str, method: str, seed: int
-) -> tuple[float, nn.Module]:
-    """Train one student; gives its test accuracy and itself."""
-    done = compare.distil(
-        method,
-        dataset,
-        student,
-        setting=SOFT if method == "distillation" else {"penalty_weight": 0.0},
-        seed=seed,
-        recipe=recipe,
-        teacher=teacher,
-    )
-    return done.test_accuracy, done.model
+def distilled(dataset: Dataset, teacher: Teacher, recipe: Recipe, student: str, seed: int) -> Student:
+    """Train one student with the usual soft targets."""
+    return compare.distil("distillation", dataset, student, setting=SOFT, seed=seed, recipe=recipe, teacher=teacher)
 
 
 def point(name: str, role: str, model: nn.Module, dataset: Dataset, accuracy: Sequence[float]) -> dict[str, Any]:
@@ -290,12 +279,11 @@ def phone_scene(scale: Scale) -> Found:
     dataset = data.load("digits")
     teacher = train_teacher(dataset)
     recipe = Recipe(epochs=scale.epochs(40))
-    arms = [("cnn-8", "distillation", seed) for seed in range(scale.seeds)]
-    students = in_parallel(functools.partial(trained, dataset, teacher, recipe), arms, "phone: digits")
+    arms = [("cnn-8", seed) for seed in range(scale.seeds)]
+    students = in_parallel(functools.partial(distilled, dataset, teacher, recipe), arms, "phone: digits")
     forms: dict[str, list[deploy.Form]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for _, model in students:
-            student = Student("cnn-8", model, dataset, teacher.history)
+        for student in students:
             for form in deploy.forms_of(
                 student, folder, runs=50 if scale.quick else 500, progress=lambda done, total: None
             ):
@@ -336,12 +324,8 @@ def real_time_scene(scale: Scale) -> Found:
         else ("mlp-8", "mlp-32", "mlp-128", "mlp-512", "cnn-4", "cnn-8", "cnn-16", "cnn-32")
     )
     recipe = Recipe(epochs=scale.epochs(20))
-    done = in_parallel(
-        functools.partial(trained, dataset, teacher, recipe),
-        [(name, "distillation", 0) for name in names],
-        "real time: mnist1d",
-    )
-    students = [Student(name, model, dataset, teacher.history) for name, (_, model) in zip(names, done, strict=True)]
+    work = functools.partial(distilled, dataset, teacher, recipe)
+    students = in_parallel(work, [(name, 0) for name in names], "real time: mnist1d")
     measured = deploy.most_accurate_within(1.0, students, runs=50 if scale.quick else 1000).measured
     fastest, slowest = (
         edge(candidate.cost.latency.p95 for candidate in measured) for edge in (min, max)
@@ -353,7 +337,11 @@ def real_time_scene(scale: Scale) -> Found:
         if choice.chosen is not None:
             place = names.index(choice.chosen.name)
             costs = choice.chosen.cost
-            found |= {"distilled": done[place][0], "bytes": costs.bytes_on_disk, "latency": costs.latency.median}
+            found |= {
+                "distilled": students[place].test_accuracy,
+                "bytes": costs.bytes_on_disk,
+                "latency": costs.latency.median,
+            }
         rows.append(Row("real time", f"mnist1d, at most {1e6 * budget:.0f} µs", "distillation", **found))
     return {"rows": [asdict(row) for row in rows]}
 

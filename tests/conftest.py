@@ -42,6 +42,31 @@ def teacher(digits, cache_folder):
     return training.train_teacher(digits, progress=lambda done, total: None)
 
 
+@pytest.fixture(scope="module")
+def browser():
+    from bench.browser import chromium  # only where a test asks for it
+
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser, server):
+    """A fresh page of the module's server that fails its test for any error in the console and any request to another machine."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, base_url=server)
+    opened = context.new_page()
+    opened.set_default_timeout(60_000)
+    outside, errors = [], []
+    opened.on("request", lambda r: None if r.url.startswith((server, "data:", "blob:")) else outside.append(r.url))
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda m: errors.append(f"{m.text} {m.location}") if m.type == "error" else None)
+    yield opened
+    context.close()
+    assert outside == []
+    # A page opened by its address is first looked for beneath that address: harmless.
+    assert [error for error in errors if "404" not in error] == []
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield

@@ -16,7 +16,18 @@ from hypothesis import strategies as st
 from made_up_scenes import made_up_results
 from streamlit.testing.v1 import AppTest
 
-from app_support import charts, code, exports, method_runs, readable_view, resources, scenes, speech_view, words
+from app_support import (
+    charts,
+    code,
+    exports,
+    method_runs,
+    readable_view,
+    resources,
+    scene_parts,
+    scenes,
+    speech_view,
+    words,
+)
 from app_support.method_runs import MethodRun, Settings
 from app_support.scenes import SizeRow, UnusableResultsError
 from app_support.words import LANGUAGES
@@ -323,15 +334,16 @@ def test_the_tree_of_the_page_is_the_one_that_the_toolkit_fits(no_results, cance
 
 def test_nodes_stand_above_the_middle_of_what_lies_below_them(cancer):
     tree = readable.fit_tree(cancer, depth=3)
-    places = readable_view.places(tree)
-    assert set(places) == set(range(len(tree.feature)))
-    leaves = [places[leaf].x for leaf in tree.leaves]
+    nodes = scene_parts._nodes(tree, [])
+    assert len(nodes) == len(tree.feature)
+    assert nodes[0].above is None
+    leaves = [nodes[leaf].x for leaf in tree.leaves]
     assert leaves == [float(place) for place in range(len(leaves))]
-    for node, place in places.items():
+    for node, place in enumerate(nodes):
         if tree.left[node] != readable.LEAF:
-            below = [places[int(side[node])] for side in (tree.left, tree.right)]
+            below = [nodes[int(side[node])] for side in (tree.left, tree.right)]
             assert place.x == sum(child.x for child in below) / 2
-            assert {child.parent for child in below} == {node}
+            assert {child.above for child in below} == {(place.x, place.y)}
             assert {child.y for child in below} == {place.y - 1}
 
 

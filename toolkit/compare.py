@@ -508,18 +508,18 @@ def misfit(method: str, dataset: Dataset, student: str, teacher: str | None = No
     """Say why a method cannot work with these networks; an empty text where it can. Nothing is trained."""
     if not methods.get(method).uses_features:
         return ""
+    names, few = (student, teacher or models.default_teacher(dataset)), dataset.x_train[:2]
+    networks = [models.build(name, dataset, 0).eval() for name in names]
+    setting = dict(methods.get(method).settings[0])
+    if method == "hints":
+        setting["projection"] = _projection(networks[0], networks[1], few, 0)
     with torch.no_grad():
-        of_student, of_teacher = (
-            outputs_of(models.build(name, dataset, 0).eval(), dataset.x_train[:2])
-            for name in (student, teacher or models.default_teacher(dataset))
-        )
-        setting = dict(methods.get(method).settings[0])
-        if method == "hints":
-            setting["projection"] = methods.projection_between(methods.middle(of_student), methods.middle(of_teacher))
         try:
-            methods.get(method).batch_loss(Batch(of_student, of_teacher, dataset.y_train[:2]), **setting)
+            methods.get(method).batch_loss(
+                Batch(outputs_of(networks[0], few), outputs_of(networks[1], few), dataset.y_train[:2]), **setting
+            )
         except ValueError as problem:
-            return f"{student} and {models.default_teacher(dataset) if teacher is None else teacher}: {problem}"
+            return f"{names[0]} and {names[1]}: {problem}"
     return ""
 
 

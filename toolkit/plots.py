@@ -455,7 +455,7 @@ def decision_tree(tree: ReadableTree, *, followed: Tensor | None = None, languag
         if followed is None
         else {step.node: written_apart(step.value, step.threshold)[0] for step in tree.decision(followed)}
     )
-    places = _places_in(tree)
+    places = tree.places
     depth = -min(y for _, y in places)
     with _look():
         figure = _Picture(figsize=(max(9.0, 2.5 * len(tree.leaves)), 1.9 * (depth + 1)))
@@ -492,22 +492,6 @@ def decision_tree(tree: ReadableTree, *, followed: Tensor | None = None, languag
             frame = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": colour, "linewidth": width}
             ax.text(x, y, text, ha="center", va="center", fontsize=12, bbox=frame, zorder=3)
     return figure
-
-
-def _places_in(tree: ReadableTree) -> list[tuple[float, float]]:
-    """Give each node of a tree its place: leaves side by side, a question above the middle of what lies below it."""
-    places: dict[int, tuple[float, float]] = {}
-
-    def place(node: int, depth: int) -> float:
-        if tree.left[node] == LEAF:
-            x = float(tree.leaves.index(node))
-        else:
-            x = (place(int(tree.left[node]), depth + 1) + place(int(tree.right[node]), depth + 1)) / 2
-        places[node] = (x, -float(depth))
-        return x
-
-    place(0, 0)
-    return [places[node] for node in range(len(places))]
 
 
 def _draw_leaf(

@@ -192,6 +192,20 @@ class ReadableTree:
         below = [self._from_left(int(side[node]), depth + 1) for side in (self.left, self.right)]
         return [(node, depth), *below[0], *below[1]]
 
+    @property
+    def places(self) -> list[tuple[float, float]]:
+        """Where each node stands in a drawing: leaves side by side from 0 on, a question above the middle of what lies below
+        it, at the height 0 for the first one, −1 beneath it, and so on.
+        """
+        leaves, found = self.leaves, dict[int, tuple[float, float]]()
+        for node, depth in reversed(self._from_left()):  # what lies below a node comes before it
+            if self.left[node] == LEAF:
+                x = float(leaves.index(node))
+            else:
+                x = (found[int(self.left[node])][0] + found[int(self.right[node])][0]) / 2
+            found[node] = (x, -float(depth))
+        return [found[node] for node in range(len(found))]
+
     def probabilities(self, x: Tensor) -> Tensor:
         """Probabilities (examples, classes): the shares of the leaf that each example comes to."""
         rows = x.numpy()
