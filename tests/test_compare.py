@@ -343,6 +343,7 @@ def test_a_comparison_tries_as_many_settings_for_each_chooses_on_validation_and_
     found = compare.compare(small, ("distillation", "hints"), results=journal, **options)
     assert [row.method for row in found.rows] == ["labels", "distillation", "hints"]
     assert "3 settings tried for each method" in found.sentence
+    assert f"(all-labels: {len(small.x_train)} examples), {SHORT.epochs} epochs" in found.sentence
     assert "2 comparisons" in found.sentence
     alone, *others = found.rows
     assert alone.difference is None

@@ -272,7 +272,7 @@ def test_the_most_accurate_student_within_the_budget_is_chosen_the_faster_of_equ
 def test_where_none_meets_the_budget_the_sentence_says_which_came_closest():
     choice = deploy.choose(0.0005, MEASURED)
     assert choice.chosen is None
-    assert choice.sentence == "none of 4 students meets 0.5 ms; tiny came closest with 1 ms at the 95th percentile"
+    assert choice.sentence == "none of 4 students meets 500 µs; tiny came closest with 1 ms at the 95th percentile"
 
 
 def test_students_are_measured_on_this_machine_and_judged_by_validation(student, digits):

@@ -101,6 +101,15 @@ def test_points_are_written_with_their_interval():
     assert metrics.in_points(metrics.confidence_interval(np.array([0.01, 0.02, 0.03]))) == "+2.0 points [-0.5, +4.5]"
 
 
+@pytest.mark.parametrize(
+    ("low", "written"),
+    [(0.0004, "+0.04"), (-0.0004, "-0.04"), (0.0, "+0.0"), (1e-12, "+0.0"), (0.0006, "+0.1")],
+)
+def test_an_end_near_zero_shows_on_which_side_it_lies(low, written):
+    interval = metrics.Interval(np.array(0.003), np.array(low), np.array(0.007))
+    assert metrics.in_points(interval) == f"+0.3 points [{written}, +0.7]"
+
+
 def test_class_bias_gives_the_highest_accuracy_that_any_bias_can_give():
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(200, 4, generator=generator)

@@ -85,9 +85,10 @@ def test_convolutions_fit_large_images_too():
 def test_recurrent_networks_read_signals_and_deep_ones_large_images(digits, signals):
     assert models.build("gru-8", signals, 0)(signals.x_train[:3]).shape == (3, 10)
     assert models.build("vgg-4", digits, 0)(digits.x_train[:3]).shape == (3, 10)
+    assert models.build("mobile-2", digits, 0)(digits.x_train[:3]).shape == (3, 10)
 
 
-@pytest.mark.parametrize(("name", "dataset"), [("gru-8", "signals"), ("vgg-4", "digits")])
+@pytest.mark.parametrize(("name", "dataset"), [("gru-8", "signals"), ("vgg-4", "digits"), ("mobile-2", "digits")])
 def test_a_seed_draws_all_weights_of_deep_and_recurrent_networks(name, dataset, request):
     dataset = request.getfixturevalue(dataset)
     state = torch.random.get_rng_state()
@@ -107,12 +108,12 @@ def test_padding_at_the_end_does_not_change_what_a_recurrent_network_read_before
     assert torch.equal(whole[..., :30], cut[..., :30])
 
 
-@pytest.mark.parametrize("name", ["mlp-8", "mlp-8-4", "cnn-4", "vgg-4"])
+@pytest.mark.parametrize("name", ["mlp-8", "mlp-8-4", "cnn-4", "vgg-4", "mobile-2"])
 def test_outputs_of_gives_the_same_logits_and_the_hidden_layers(name, digits):
     network = models.build(name, digits, 0).eval()
     outputs = models.outputs_of(network, digits.x_test[:5])
     assert torch.equal(outputs.logits, network(digits.x_test[:5]))
-    assert len(outputs.features) == {"mlp-8": 1, "mlp-8-4": 2, "cnn-4": 2, "vgg-4": 3}[name]
+    assert len(outputs.features) == {"mlp-8": 1, "mlp-8-4": 2, "cnn-4": 2, "vgg-4": 3, "mobile-2": 5}[name]
     assert all((feature >= 0).all() for feature in outputs.features), "after the ReLU"
 
 
@@ -126,6 +127,7 @@ def test_features_need_layers_in_a_row():
     [
         ("gru-8", "digits", "'gru-8' needs signals, but 'digits' holds images; try mlp-32"),
         ("vgg-8", "signals", "'vgg-8' needs images, but 'mnist1d' holds signals; try mlp-32"),
+        ("mobile-8", "signals", "'mobile-8' needs images, but 'mnist1d' holds signals; try mlp-32"),
     ],
 )
 def test_a_model_that_does_not_fit_the_data_is_refused(name, dataset, said, request):
@@ -137,6 +139,17 @@ def test_a_model_that_does_not_fit_the_data_is_refused(name, dataset, said, requ
 def test_multiply_adds_of_a_recurrent_layer_are_its_weights_at_every_step(signals):
     network = models.build("gru-8", signals, 0)
     assert models.count_multiply_adds(network, signals.input_shape) == 40 * (3 * 8 * 1 + 3 * 8 * 8) + 8 * 10
+
+
+def test_separable_convolutions_cost_what_their_papers_formula_says(digits):
+    network = models.build("mobile-2", digits, 0)  # 8 × 8 images, halved three times
+
+    def separable(inputs, outputs, side):
+        return (9 * inputs + inputs * outputs) * side**2
+
+    assert models.count_multiply_adds(network, digits.input_shape) == (
+        9 * 2 * 8**2 + separable(2, 6, 4) + separable(6, 12, 2) + separable(12, 12, 2) + separable(12, 24, 1) + 24 * 10
+    )
 
 
 def test_counting_leaves_what_batch_norm_has_seen_as_it_was(digits):

@@ -414,6 +414,8 @@ class Comparison:
     scenario: str
     teacher: str
     teacher_accuracy: float
+    examples: int  # that the student learns from
+    epochs: int
     seeds: int
     tries: int
     rows: tuple[Row, ...]
@@ -423,8 +425,8 @@ class Comparison:
     def sentence(self) -> str:
         """Say what was compared, how often, and how it was corrected."""
         return (
-            f"{self.student} on {self.dataset} ({self.scenario}), teacher {self.teacher} ({self.teacher_accuracy:.1%}); "
-            f"{self.seeds} seeds; {self.tries} settings tried for each method, chosen on validation data; "
+            f"{self.student} on {self.dataset} ({self.scenario}: {self.examples:,} examples), {self.epochs} epochs; "
+            f"teacher {self.teacher} ({self.teacher_accuracy:.1%}); {self.seeds} seeds; {self.tries} settings tried for each method, chosen on validation data; "
             f"{len(self.rows) - 1} comparisons with the student alone, 95 % intervals corrected for their number (Holm)"
             + (f"; left out, since they do not fit these networks: {', '.join(self.left_out)}" if self.left_out else "")
         )
@@ -550,6 +552,8 @@ def _comparison(task: Run, best: dict[str, Setting], found: dict[str, list[Outco
         task.scenario,
         teacher.name,
         teacher.test_accuracy,
+        len(scenarios.get(task.scenario, **dict(task.parameters)).draw(dataset, task.seed).indices),
+        task.recipe.epochs,
         seeds,
         len(methods.get(ALONE).settings),
         tuple(rows),

@@ -373,18 +373,18 @@ class Choice:
         """Say which student meets the budget, or which came closest."""
         if self.chosen is not None:
             return (
-                f"{self.chosen.name} is the most accurate of the students that meet {_milliseconds(self.budget)}: "
-                f"{self.chosen.val_accuracy:.1%} of the validation part, {_milliseconds(self.chosen.cost.latency.p95)} at the 95th percentile"
+                f"{self.chosen.name} is the most accurate of the students that meet {_duration(self.budget)}: "
+                f"{self.chosen.val_accuracy:.1%} of the validation part, {_duration(self.chosen.cost.latency.p95)} at the 95th percentile"
             )
         closest = min(self.measured, key=lambda candidate: candidate.cost.latency.p95)
         return (
-            f"none of {len(self.measured)} students meets {_milliseconds(self.budget)}; {closest.name} came closest with "
-            f"{_milliseconds(closest.cost.latency.p95)} at the 95th percentile"
+            f"none of {len(self.measured)} students meets {_duration(self.budget)}; {closest.name} came closest with "
+            f"{_duration(closest.cost.latency.p95)} at the 95th percentile"
         )
 
 
-def _milliseconds(seconds: float) -> str:
-    return f"{1000 * seconds:.3g} ms"
+def _duration(seconds: float) -> str:
+    return f"{1000 * seconds:.3g} ms" if seconds >= 1e-3 else f"{1e6 * seconds:.3g} µs"
 
 
 def most_accurate_within(

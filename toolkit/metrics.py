@@ -219,8 +219,16 @@ def verdict(difference: Interval) -> str:
 
 
 def in_points(difference: Interval) -> str:
-    """Write a difference of accuracies in percentage points: "+1.7 points [+1.2, +2.2]"."""
-    text = f"{100 * difference.mean:+.1f} points"
+    """Write a difference of accuracies in percentage points: "+1.7 points [+1.2, +2.2]".
+
+    An end that one digit would round to zero gets another: whether the interval holds zero must be seen.
+    """
+    text = f"{_signed(100 * difference.mean)} points"
     if np.isfinite(difference.low):
-        text += f" [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+        text += f" [{_signed(100 * difference.low)}, {_signed(100 * difference.high)}]"
     return text
+
+
+def _signed(points: float) -> str:
+    text = f"{points:+.1f}"
+    return f"{points:+.1g}" if float(text) == 0 and abs(points) > 1e-6 else text
