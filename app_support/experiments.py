@@ -65,10 +65,9 @@ def parameter_in_words(task: Task) -> dict[str, float | str]:
 
 def points(difference: metrics.Interval) -> str:
     """Write a difference of accuracies in percentage points with its interval."""
-    text = say("distil.points", points=f"{100 * float(difference.mean):+.1f}")
+    text = say("distil.points", points=metrics.signed_points(difference.mean))
     if np.isfinite(difference.low):
-        low, high = 100 * float(difference.low), 100 * float(difference.high)
-        text += f" [{low:+.1f}, {high:+.1f}]"
+        text += f" [{metrics.signed_points(difference.low)}, {metrics.signed_points(difference.high)}]"
     return text
 
 

@@ -89,7 +89,7 @@ def _choose() -> Settings:
         range(len(chosen.settings)),
         len(chosen.settings) // 2,
         say("scenes.setting_help"),
-        words=lambda place: method_runs.setting_in_words(chosen.settings[place]),
+        words=lambda place: methods.in_symbols(chosen.settings[place]),
     )
     label, help_text = say("scenes.live_seeds"), say("scenes.live_seeds_help")
     seeds = number(st.slider, "method_seeds", label, 1, 5, 3, 1, help_text)

@@ -20,14 +20,6 @@ TASKS = {
     "digits": ("digits", "all-labels", (), "cnn-4"),
     "breast-cancer": ("breast-cancer", "all-labels", (), "mlp-8"),
 }
-_SYMBOLS = {
-    "temperature": "T",
-    "lam": "λ",
-    "penalty_weight": "λ_f",
-    "smoothing": "ε",
-    "weight": "w",
-    "other_weight": "β",
-}
 
 
 def title(method: str) -> str:
@@ -40,11 +32,6 @@ def description(method: str) -> str:
     """Say in one line what a method does."""
     key = f"scenes.does_{method}"
     return say(key) if key in catalogue() else methods.get(method).sentence
-
-
-def setting_in_words(setting: Setting) -> str:
-    """Write a method's own numbers: "T = 4, λ = 0.9"."""
-    return ", ".join(f"{_SYMBOLS.get(name, name)} = {value:g}" for name, value in setting.items()) or "–"
 
 
 class Settings(NamedTuple):
@@ -62,7 +49,11 @@ class Settings(NamedTuple):
     @property
     def words(self) -> str:
         """Say what is trained."""
-        values = {"method": title(self.method), "setting": setting_in_words(self.setting), "task": in_words(self.task)}
+        values = {
+            "method": title(self.method),
+            "setting": methods.in_symbols(self.setting),
+            "task": in_words(self.task),
+        }
         return say("scenes.live_words", **values)
 
 
@@ -103,7 +94,7 @@ class MethodRun:
     @property
     def name(self) -> str:
         """Name it in a picture."""
-        return f"{title(self.settings.method)}, {setting_in_words(self.settings.setting)}"
+        return f"{title(self.settings.method)}, {methods.in_symbols(self.settings.setting)}"
 
     @property
     def verdict(self) -> str:

@@ -21,7 +21,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from bench.tables import Report, machine
-from toolkit import compare, compress, data, deploy, losses, metrics, models, readable, store
+from toolkit import compare, compress, data, deploy, losses, methods, metrics, models, readable, store
 from toolkit.data import Dataset
 from toolkit.grid import train_grid
 from toolkit.metrics import Interval, confidence_interval
@@ -220,7 +220,7 @@ def methods_scene(scale: Scale) -> Found:
     nbytes, latency, _, note = cost(models.build("cnn-4", dataset, 0), dataset.input_shape)
     rows, listed = [], []
     for row in found.rows:
-        setting = ", ".join(f"{name} {value:g}" for name, value in row.setting.items())
+        setting = methods.in_symbols(row.setting)
         difference: dict[str, Any] = (
             bounds(row.difference) if row.difference is not None else dict.fromkeys(("low", "mean", "high"))
         )

@@ -548,6 +548,25 @@ _METHODS = {
 }
 
 
+_SYMBOLS = {
+    "temperature": "T",
+    "lam": "λ",
+    "penalty_weight": "λ_f",
+    "smoothing": "ε",
+    "weight": "w",
+    "other_weight": "β",
+}
+
+
+def in_symbols(setting: Setting) -> str:
+    """Write a method's own numbers as its formula does: "T = 4, λ = 0.9"; "–" where it has none.
+
+    >>> in_symbols({"temperature": 4.0, "lam": 0.9})
+    'T = 4, λ = 0.9'
+    """
+    return ", ".join(f"{_SYMBOLS[name]} = {value:g}" for name, value in setting.items()) or "–"
+
+
 def names() -> dict[str, str]:
     """List the methods: name → what it does, in one line. "labels" is the student alone, the reference of all others.
 

@@ -219,16 +219,20 @@ def verdict(difference: Interval) -> str:
 
 
 def in_points(difference: Interval) -> str:
-    """Write a difference of accuracies in percentage points: "+1.7 points [+1.2, +2.2]".
-
-    An end that one digit would round to zero gets another: whether the interval holds zero must be seen.
-    """
-    text = f"{_signed(100 * difference.mean)} points"
+    """Write a difference of accuracies in percentage points: "+1.7 points [+1.2, +2.2]"."""
+    text = f"{signed_points(difference.mean)} points"
     if np.isfinite(difference.low):
-        text += f" [{_signed(100 * difference.low)}, {_signed(100 * difference.high)}]"
+        text += f" [{signed_points(difference.low)}, {signed_points(difference.high)}]"
     return text
 
 
-def _signed(points: float) -> str:
-    text = f"{points:+.1f}"
-    return f"{points:+.1g}" if float(text) == 0 and abs(points) > 1e-6 else text
+def signed_points(share: float | np.ndarray) -> str:
+    """Write a share in percentage points with its sign: "+1.7".
+
+    What one digit would round to zero gets another: on which side of zero an interval ends must be seen.
+
+    >>> signed_points(0.017), signed_points(-0.0003), signed_points(0.0)
+    ('+1.7', '-0.03', '+0.0')
+    """
+    text = f"{100 * share:+.1f}"
+    return f"{100 * share:+.1g}" if float(text) == 0 and abs(share) > 1e-8 else text
