@@ -23,6 +23,7 @@ _BLUES = ("#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b")
 _DASHES = {"student alone": [3, 3], "distilled": [1, 0], "teacher": [12, 5]}
 _OTHER_DASH = [9, 3, 2, 3]  # earlier runs; their names stand at their ends
 _TEXT: Spec = {"labelFontSize": TEXT_SIZE, "titleFontSize": TEXT_SIZE}
+_HOLLOW: Spec = {"test": "datum.held", "value": {"expr": "background"}}  # where an interval holds zero, in any theme
 
 
 def _number(field: str, **options: Any) -> Spec:
@@ -150,7 +151,7 @@ def differences(intervals: Mapping[str, metrics.Interval]) -> Spec:
         "encoding": {
             "y": y,
             "x": {"field": "points", **x},
-            "fill": {"condition": {"test": "datum.held", "value": "white"}, "value": DISTILLED},
+            "fill": {"condition": _HOLLOW, "value": DISTILLED},
             "tooltip": tooltip,
         },
     }
@@ -386,12 +387,17 @@ class Dot(NamedTuple):
     difference: metrics.Interval
 
 
-def method_dots(dots: Sequence[Dot]) -> Spec:
-    """Draw differences as dots with their intervals and a zero line, in the order given; hollow where zero is within."""
+def method_dots(dots: Sequence[Dot], title: str = "") -> Spec:
+    """Draw differences as dots with their intervals and a zero line, in the order given; hollow where zero is within.
+
+    Parameters
+    ----------
+    title : what the axis says, unless "points above the student alone"
+    """
     rows = [_difference(dot.name, dot.difference) | {"family": say(f"scenes.family_{dot.family}")} for dot in dots]
     shown = [family for family in FAMILIES if any(dot.family == family for dot in dots)]
     y = _names_down([dot.name for dot in dots])
-    x = _points_axis(say("chart.points_above"))
+    x = _points_axis(title or say("chart.points_above")) | {"scale": {"domain": _room_for(rows)}}
     tooltip = [
         {"field": "name", "type": "nominal", "title": say("chart.method")},
         {"field": "family", "type": "nominal", "title": say("chart.family")},
@@ -407,12 +413,12 @@ def method_dots(dots: Sequence[Dot]) -> Spec:
             "x": {"field": "points", **x},
             "stroke": colour,
             "shape": shape,
-            "fill": colour | {"legend": None, "condition": {"test": "datum.held", "value": "white"}},
+            "fill": colour | {"legend": None, "condition": _HOLLOW},
             "tooltip": tooltip,
         },
     }
     whisker = {
-        "mark": {"type": "rule", "strokeWidth": 3},
+        "mark": {"type": "rule", "strokeWidth": 3, "clip": True},
         "encoding": {
             "y": y,
             "x": {"field": "low", **x},
@@ -426,6 +432,15 @@ def method_dots(dots: Sequence[Dot]) -> Spec:
         "data": {"values": rows},
         "layer": [_zero(x), whisker, dot],
     }
+
+
+def _room_for(rows: Sequence[Spec]) -> list[float]:
+    """Give the ends of the axis: all intervals, but none of two seeds that would leave no room for the others."""
+    widest = max(20.0, 3 * max(abs(row["points"]) for row in rows))
+    ends = [row[end] for row in rows for end in ("low", "points", "high") if row[end] is not None]
+    low, high = max(min(*ends, 0.0), -widest), min(max(*ends, 0.0), widest)
+    edge = 0.05 * (high - low) or 1.0
+    return [low - edge, high + edge]
 
 
 class Cost(NamedTuple):
@@ -591,7 +606,7 @@ def class_shares(names: Sequence[str], shares: Sequence[float], label: int) -> S
         for number, (name, share) in enumerate(zip(names, shares, strict=True))
     ]
     y = _names_down(names)
-    x: Spec = {"type": "quantitative", "scale": {"domain": [0, 1.18]}, "axis": None}
+    x: Spec = {"type": "quantitative", "scale": {"domain": [0, 1.3]}, "axis": None}
     bar = {
         "mark": {"type": "bar", "color": TEACHER, "tooltip": True},
         "encoding": {"y": y, "x": {"field": "share", **x}},

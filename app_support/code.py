@@ -1,5 +1,6 @@
 """The Python code that repeats a run with the toolkit: what the worker did, call by call, so that the numbers are the same."""
 
+import re
 from importlib.metadata import version
 
 from app_support import resources, soft_view
@@ -13,12 +14,12 @@ _HEAD = '''"""Repeats a run of the app: the same numbers on the same machine; el
 Written for distillation-toolkit {toolkit}, torch {torch}. Start it where the toolkit is installed: python {file}
 """
 
-import torch
-
-from toolkit import compare, data, files, grid, losses, metrics, scenarios, training
+{imports}
 
 torch.set_num_threads(1)
 '''
+
+_MODULES = ("compare", "data", "files", "grid", "losses", "metrics", "scenarios", "training")
 
 _DISTIL = """
 together = {{"temperatures": [{temperature!r}], "seeds": {seeds!r}, "epochs": {epochs}, "teacher": teacher}}
@@ -76,7 +77,7 @@ def distil(task: Task, temperature: float, lam: float) -> str:
     else:
         trained = _TOGETHER.format(student=task.student, lams=sorted({0.0, lam}))
     body = _DISTIL.format(temperature=temperature, seeds=task.seed_numbers, epochs=task.epochs, training=trained)
-    return _begin(task, "distil.py") + body
+    return _script(task, "distil.py", body)
 
 
 _SIDE_BY_SIDE = """
@@ -128,9 +129,7 @@ print(metrics.in_points(interval), "on validation:", metrics.verdict(interval))
 def method(settings: Settings) -> str:
     """Write the script that repeats the student alone and the one that learned by a method."""
     task = settings.task
-    return _begin(task, "method.py").replace(
-        "import torch\n", "import numpy as np\nimport torch\n", 1
-    ) + _METHOD.format(
+    body = _METHOD.format(
         epochs=task.epochs,
         alone=methods.get("labels").settings[0],
         method=settings.method,
@@ -138,6 +137,7 @@ def method(settings: Settings) -> str:
         student=task.student,
         seeds=task.seed_numbers,
     )
+    return _script(task, "method.py", body)
 
 
 def side_by_side(result: SideBySide) -> str:
@@ -146,7 +146,7 @@ def side_by_side(result: SideBySide) -> str:
     rows = "".join(
         f"    ({label!r}, {_scenario(row)}, {row.student!r}, {row.epochs}),\n" for label, row in result.rows.items()
     )
-    return _begin(task, "scenarios.py", scenario=False) + _SIDE_BY_SIDE.format(
+    body = _SIDE_BY_SIDE.format(
         rows=rows,
         temperature=result.temperature,
         seeds=task.seed_numbers,
@@ -154,12 +154,13 @@ def side_by_side(result: SideBySide) -> str:
         penalty_weight=task.penalty_weight,
         norm=task.norm,
     )
+    return _script(task, "scenarios.py", body, scenario=False)
 
 
 def soft_targets(name: str, index: int, temperature: float, *, distilled: bool) -> str:
     """Write the script that repeats the bars of one example."""
     task = Task(name, "all-labels", (), soft_view.STUDENT, 0.0, "l2", 1, 1)
-    return _begin(task, "soft_targets.py", scenario=False) + _SOFT_TARGETS.format(
+    body = _SOFT_TARGETS.format(
         student=soft_view.STUDENT,
         distilled_at=soft_view.TEMPERATURE,
         lam=soft_view.LAM if distilled else 0.0,
@@ -167,12 +168,13 @@ def soft_targets(name: str, index: int, temperature: float, *, distilled: bool) 
         index=index,
         temperature=temperature,
     )
+    return _script(task, "soft_targets.py", body, scenario=False)
 
 
 def surface(result: Surface, cell: tuple[int, int]) -> str:
     """Write the script that repeats a surface, and says how one of its cells did."""
     task, scores = result.task, result.scores
-    return _begin(task, "surface.py") + _SURFACE.format(
+    body = _SURFACE.format(
         t=cell[0],
         lam=cell[1],
         seeds=list(scores.seeds),
@@ -183,19 +185,26 @@ def surface(result: Surface, cell: tuple[int, int]) -> str:
         penalty_weight=task.penalty_weight,
         norm=task.norm,
     )
+    return _script(task, "surface.py", body)
 
 
 def _scenario(task: Task) -> str:
-    parameters = "".join(f", {name}={value!r}" for name, value in task.parameter)
+    parameters = "".join(f", {name}={int(value) if value == int(value) else value}" for name, value in task.parameter)
     return f"scenarios.get({task.scenario!r}{parameters})"
 
 
-def _begin(task: Task, file: str, *, scenario: bool = True) -> str:
+def _script(task: Task, file: str, body: str, *, scenario: bool = True) -> str:
+    """Put the data, the scenario and the body together, beneath the imports that they need."""
     own = resources.own(task.dataset)
     if own is None:
-        load = f"dataset = data.load({task.dataset!r})\nteacher = training.train_teacher(dataset)"
+        load = f"dataset = data.load({task.dataset!r})\n"
     else:
         load = f"dataset = files.read({own.file_name!r}, {own.label!r})  # the file that was uploaded, in this folder\n"
-        load += "teacher = training.train_teacher(dataset)"
-    head = _HEAD.format(toolkit=version("distillation-toolkit"), torch=version("torch"), file=file)
-    return f"{head}\n{load}" + (f"\nscenario = {_scenario(task)}" if scenario else "")
+    rest = f"{load}teacher = training.train_teacher(dataset)" + (f"\nscenario = {_scenario(task)}" if scenario else "")
+    rest += body
+    used = [module for module in _MODULES if re.search(rf"\b{module}\.", rest)]
+    imports = (
+        "import numpy as np\n" if "np." in rest else ""
+    ) + f"import torch\n\nfrom toolkit import {', '.join(used)}"
+    versions = {"toolkit": version("distillation-toolkit"), "torch": version("torch")}
+    return _HEAD.format(**versions, file=file, imports=imports) + f"\n{rest}"

@@ -123,7 +123,7 @@ def _show(job: Watch, wanted: Settings) -> None:
     shown = method_runs.of_the_same_task([*(kept | {run.settings: run}).values()], run)
     dots = [charts.Dot(one.name, methods.get(one.settings.method).family, one.difference) for one in shown]
     each = "; ".join(say("distil.all_row", scenario=one.name, points=points(one.difference)) for one in shown)
-    st.vega_lite_chart(charts.method_dots(dots), alt=say("scenes.live_alt", each=each))
+    st.vega_lite_chart(charts.method_dots(dots, say("chart.points_above_val")), alt=say("scenes.live_alt", each=each))
     st.subheader(run.verdict, anchor=False)
     tests = {"alone": run.alone_test.mean(), "taught": run.taught_test.mean(), "teacher": run.teacher_test}
     st.markdown(say("scenes.live_on_test", **{name: percent(float(share)) for name, share in tests.items()}))

@@ -123,6 +123,8 @@ def medicine(heading: "DeltaGenerator") -> None:
             alt=say("scenes.tree_alt", questions=questions, index=index, steps=done, all=len(decision)),
         )
         st.caption(say("scenes.tree_legend", first=names[0], others=", ".join(names[1:])))
+        with st.expander(say("scenes.tree_in_words")):
+            st.code(tree.rules, language=None, wrap_lines=True)
     with st.container(horizontal=True):
         downloads.offer_figure("decision", lambda: exports.tree_figure(tree, index))
     st.markdown(_tree_scores(view, resources.dataset(name).y_test.numpy()))
@@ -140,6 +142,9 @@ def _say_steps(view: TreeView, tree: ReadableTree, index: int, done: int) -> Non
     decision, names = tree.decision(example), dataset.class_names
     lines = []
     for place, step in enumerate(decision[:done], 1):
+        if step.asks_for_a_word:
+            lines.append(say(f"scenes.answered_word_{step.goes}", number=place, said=step.answer))
+            continue
         value, threshold = written_apart(step.value, step.threshold)
         lines.append(
             say(f"scenes.answered_{step.goes}", number=place, feature=step.feature, value=value, threshold=threshold)
@@ -147,7 +152,8 @@ def _say_steps(view: TreeView, tree: ReadableTree, index: int, done: int) -> Non
     if done < len(decision):
         step = decision[done]
         value = written_apart(step.value, step.threshold)[0]
-        lines.append(say("scenes.asked", number=done + 1, question=tree.question(step.node), value=value))
+        asked = "asked_word" if step.asks_for_a_word else "asked"
+        lines.append(say(f"scenes.{asked}", number=done + 1, question=tree.question(step.node), value=value))
     else:
         leaf = tree.path(example)[-1]
         best = int(tree.shares[leaf].argmax())

@@ -13,6 +13,7 @@ from app_support.look import percent
 from app_support.scenes import MethodRow, Results, SizeRow, difference
 from app_support.simple_controls import choice
 from app_support.words import catalogue, say
+from toolkit import metrics
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -113,6 +114,7 @@ def methods(results: Results, heading: "DeltaGenerator") -> None:
         per_cents=("accuracy", "fidelity", "calibration"),
         short=("seconds",),
     )
+    st.caption(say("scenes.table_note"))
 
 
 def _dot(name: str, row: Any) -> charts.Dot:
@@ -168,7 +170,9 @@ def _name(row: SizeRow) -> str:
 
 
 def _cost(row: SizeRow, cost: str) -> charts.Cost:
-    return charts.Cost(row.name, row.role, getattr(row, cost), row.accuracy, row.low, row.high)
+    paid = _microseconds(row.latency) if cost == "latency" else row.bytes
+    assert paid is not None  # only what was measured is drawn
+    return charts.Cost(row.name, row.role, paid, row.accuracy, row.low, row.high)
 
 
 def sizes(results: Results, heading: "DeltaGenerator") -> None:
@@ -192,10 +196,10 @@ def sizes(results: Results, heading: "DeltaGenerator") -> None:
             required=True,
         )
     of_task = sorted((row for row in results.sizes if row.task == task), key=lambda row: row.bytes)
-    title = _sizes_title(of_task)
+    measured = [row for row in of_task if getattr(row, cost) is not None]
+    title = _sizes_title(measured, cost)
     with heading:
         lecture.heading(title)
-    measured = [row for row in of_task if getattr(row, cost) is not None]
     if not measured:
         st.info(say("scenes.not_measured"), icon=":material/info:")
         return
@@ -222,13 +226,13 @@ def _size_cells(row: SizeRow) -> dict[str, Any]:
         "role": say(f"scenes.role_{row.role}"),
         "accuracy": _share(row.accuracy),
         "bytes": row.bytes,
-        "latency": _milliseconds(row.latency),
-        "p95": _milliseconds(row.p95),
+        "latency": _microseconds(row.latency),
+        "p95": _microseconds(row.p95),
     }
 
 
-def _milliseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else 1000 * seconds
+def _microseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else 1e6 * seconds
 
 
 def _machine(results: Results) -> None:
@@ -254,22 +258,21 @@ def _capacity(results: Results) -> None:
     st.markdown(finding)
 
 
-def _sizes_title(sizes: Sequence[SizeRow]) -> str:
-    """Name the smallest model within one point of the teacher, or else the most accurate one beside it."""
+def _sizes_title(sizes: Sequence[SizeRow], cost: str) -> str:
+    """Name the cheapest model within one point of the teacher, or else the most accurate one beside it."""
     teachers = [row for row in sizes if row.role == "teacher"]
     others = [row for row in sizes if row.role != "teacher"]
     if not teachers or not others:
         return say("common.methods_and_scenes")
     teacher = max(teachers, key=lambda row: row.accuracy)
     near = [row for row in others if row.accuracy >= teacher.accuracy - 0.01]
-    chosen = min(near, key=lambda row: row.bytes) if near else max(others, key=lambda row: row.accuracy)
+    chosen = min(near, key=lambda row: getattr(row, cost)) if near else max(others, key=lambda row: row.accuracy)
+    values = {"name": _name(chosen), "points": metrics.signed_points(chosen.accuracy - teacher.accuracy)}
+    if cost == "latency":
+        own, of_teacher = (_microseconds(row.latency) for row in (chosen, teacher))
+        return say("scenes.title_speeds", own=f"{own:,.0f}", teacher=f"{of_teacher:,.0f}", **values)
     times = teacher.bytes / chosen.bytes
-    return say(
-        "scenes.title_sizes",
-        name=_name(chosen),
-        times=f"{times:.0f}" if times >= 10 else f"{times:.1f}",
-        points=f"{100 * (chosen.accuracy - teacher.accuracy):+.1f}",
-    )
+    return say("scenes.title_sizes", times=f"{times:.0f}" if times >= 10 else f"{times:.1f}", **values)
 
 
 # ---- Scenes --------------------------------------------------------------------------------------------------
@@ -283,14 +286,9 @@ def _scene_title(scene: str) -> str:
 
 def scene_table(results: Results, heading: "DeltaGenerator") -> None:
     """Show the table of all scenes, or of one."""
-    found = _count(results.rows)
-    with heading:
-        lecture.heading(
-            say("scenes.title_scenes", better=found["better"], worse=found["worse"], count=sum(found.values()))
-            if results.rows
-            else say("common.methods_and_scenes")
-        )
     if not results.rows:
+        with heading:
+            lecture.heading(say("common.methods_and_scenes"))
         st.info(say("scenes.empty"), icon=":material/info:")
         return
     scene = choice(
@@ -304,22 +302,27 @@ def scene_table(results: Results, heading: "DeltaGenerator") -> None:
     )
     rows = [row for row in results.rows if scene in ("all", row.scene)]
     found = _count(rows)
-    finding = say("scenes.scenes_finding", count=len(rows), **found, others=len(rows) - sum(found.values()))
+    compared = sum(found.values())
+    with heading:
+        values = {"scene": _scene_title(scene), "count": compared, "better": found["better"], "worse": found["worse"]}
+        named = "title_scenes" if scene == "all" else "title_scene" if compared else "title_scene_nothing"
+        lecture.heading(say(f"scenes.{named}", **values))
+    finding = say("scenes.scenes_finding", count=len(rows), **found, others=len(rows) - compared)
     st.markdown(finding)
     _table(
         [
             {
                 "scene": _scene_title(row.scene),
-                "task": row.task,
-                "method": row.method,
+                "how": row.method,
                 "difference": _points_of(row),
                 "verdict": None if row.mean is None else say(f"scenes.said_{verdict(row)}"),
-                "against": row.against,
+                "against": None if row.mean is None else row.against,
+                "task": row.task,
                 "teacher": _share(row.teacher),
                 "alone": _share(row.alone),
                 "distilled": _share(row.distilled),
                 "bytes": row.bytes,
-                "latency": _milliseconds(row.latency),
+                "latency": _microseconds(row.latency),
                 "seeds": row.seeds,
                 "note": row.note,
             }

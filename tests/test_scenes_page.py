@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -126,7 +127,7 @@ def test_dots_are_sorted_and_hollow_where_zero_lies_within(results_file):
     assert sum(row["held"] for row in rows) == 3
     zero, _, dot = spec["layer"]
     assert zero["data"]["values"] == [{"zero": 0}]
-    assert dot["encoding"]["fill"]["condition"] == {"test": "datum.held", "value": "white"}
+    assert dot["encoding"]["fill"]["condition"]["test"] == "datum.held"
     assert dot["encoding"]["y"]["sort"] == [row["name"] for row in rows]
 
 
@@ -148,13 +149,20 @@ def test_one_scene_is_shown_alone(results_file):
     table = at.dataframe[0].value
     assert table["Scene"].tolist() == ["finance"]
     assert table["Verdict"].tolist() == ["no measurable difference"]
+    assert at.title[0].value == "finance: comparisons 1, measurably better 0, worse 0"
 
 
 @pytest.mark.parametrize("cost", ["bytes", "latency"])
 def test_accuracy_against_cost_names_the_front_and_marks_the_teacher(results_file, cost):
     at = open_part("sizes", cost=cost)
     assert_whole(at)
-    assert at.title[0].value == "small, distilled: 100 times fewer bytes than the teacher, -10.0 points of accuracy"
+    assert (
+        at.title[0].value
+        == {
+            "bytes": "small, distilled: 100 times fewer bytes than the teacher, -10.0 points of accuracy",
+            "latency": "small, distilled: 1,000 µs for one example, the teacher 10,000 µs; -10.0 points of accuracy",
+        }[cost]
+    )
     said = told(at)
     front = said.split("as accurate: ")[1].split(". ")[0]
     expected = {"bytes": ["small, int8", "small, distilled", "big"], "latency": ["small, distilled", "big"]}[cost]
@@ -304,7 +312,7 @@ def test_a_decision_is_followed_forward_and_back(no_results, cancer):
     for number, step in enumerate(decision, 1):
         at.button(key="forward").click().run()
         assert_whole(at)
-        way = "yes, left" if step.goes == "left" else "no, right"
+        way = "so to the left" if step.goes == "left" else "so to the right"
         (line,) = [part for part in told(at).split("\n") if part.startswith(f"{number}. ")]
         assert line.startswith(f"{number}. {step.feature}")
         assert line.endswith(way)
@@ -363,6 +371,27 @@ def test_bad_values_in_a_link_fall_back(no_results, bad):
     assert_whole(at)
     at = open_part(bad, **dict.fromkeys(names[5:], bad))
     assert_whole(at)
+
+
+def test_a_question_about_a_word_is_answered_with_the_word(monkeypatch):
+    """A table with words: who owns a home pays back."""
+    monkeypatch.setattr(words, "language", lambda: "en")
+    said = []
+    monkeypatch.setattr(scene_parts.st, "markdown", said.append)
+    x = np.repeat([[0.0], [1.0]], 40, axis=0)
+    names = {"feature_names": ["home = owner"], "class_names": ["bad", "good"]}
+    dataset = data.from_arrays("homes", x, x[:, 0].astype(int), kind="table", **names)
+    tree = readable.fit_tree(dataset, depth=1)
+    everyone = np.eye(2)[tree.predict(dataset.x_test).numpy()]
+    view = readable_view.TreeView(
+        tree.feature, tree.threshold, tree.left, tree.right, tree.shares, tree.examples, everyone, everyone, everyone
+    )
+    owner = int(dataset.y_test.argmax())
+    scene_parts._say_steps(view, tree, owner, 0)
+    scene_parts._say_steps(view, tree, owner, 1)
+    asked, answered = said
+    assert asked == "Question 1: **home ≠ owner?**"
+    assert answered.startswith("1. home = owner, so to the right")
 
 
 def test_the_table_of_finance_is_followed_where_it_is_here(no_results):
@@ -426,7 +455,7 @@ def test_what_was_heard_is_compared_with_the_prompt_that_the_question_was_about(
     at = open_part("speech", ask=True)
     assert not at.subheader
     at.button(key="prediction_speech_English").click().run()
-    assert "Prompt 0 is English" in at.success[0].value
+    assert "Prompt 0 is English; the teacher names English" in at.success[0].value
     at.number_input(key="prompt").set_value(1).run()
     assert_whole(at)
     assert "Prompt 0 is English" in at.success[0].value
@@ -560,6 +589,18 @@ def test_one_seed_gets_no_verdict():
     assert (row["low"], row["high"], row["held"]) == (None, None, True)
 
 
+def test_an_interval_of_two_seeds_leaves_room_for_the_others():
+    wide = charts.Dot("wide", "feature", metrics.confidence_interval(np.array([-0.2, 0.2])))
+    narrow = charts.Dot("narrow", "feature", metrics.confidence_interval(np.array([0.02, 0.03, 0.025])))
+    spec = charts.method_dots([wide, narrow])
+    low, high = spec["layer"][2]["encoding"]["x"]["scale"]["domain"]
+    assert spec["data"]["values"][0]["high"] > 100
+    assert -25 < low < -20 < 20 < high < 25
+    low, high = charts.method_dots([narrow])["layer"][2]["encoding"]["x"]["scale"]["domain"]
+    ends = spec["data"]["values"][1]
+    assert low < 0 < ends["high"] < high < 2 * ends["high"]
+
+
 def test_downloaded_runs_are_the_numbers_of_the_runs():
     run = made_run([0.6, 0.7, 0.8])
     table = list(csv.DictReader(io.StringIO(exports.method_runs_csv([run]))))
@@ -591,6 +632,15 @@ def test_the_python_code_of_a_run_gives_its_numbers(tmp_path):
         {"alone": watch.result.alone_val.tolist(), "by the method": watch.result.taught_val.tolist()}
     )
     assert metrics.in_points(watch.result.difference) in difference
+
+
+@pytest.mark.parametrize("name", list(method_runs.TASKS))
+def test_downloaded_code_imports_what_it_uses_and_no_more(name):
+    script = code.method(Settings(method_runs.make_task(name, 2, 2), "hints", 1))
+    (line,) = re.findall("from toolkit import (.*)", script)
+    body = script.split("torch.set_num_threads")[1]
+    assert [module for module in line.split(", ") if f"{module}." not in body] == []
+    assert "200.0" not in script
 
 
 # ---- Charts and words ----------------------------------------------------------------------------------------

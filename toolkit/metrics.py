@@ -234,5 +234,6 @@ def signed_points(share: float | np.ndarray) -> str:
     >>> signed_points(0.017), signed_points(-0.0003), signed_points(0.0)
     ('+1.7', '-0.03', '+0.0')
     """
-    text = f"{100 * share:+.1f}"
-    return f"{100 * share:+.1g}" if float(text) == 0 and abs(share) > 1e-8 else text
+    points = 100 * float(share)
+    text = f"{points:+.1f}"
+    return f"{points:+.1g}" if float(text) == 0 and abs(points) > 1e-6 else text

@@ -106,17 +106,26 @@ class Step:
     goes: Literal["left", "right"]
 
     @property
+    def asks_for_a_word(self) -> bool:
+        """Whether the question is about a column that is 1 for a word, such as "home = owner", and 0 for every other."""
+        return _asks_for_a_word(self.feature, self.threshold)
+
+    @property
+    def answer(self) -> str:
+        """What the example says to a question about a word: "home = owner", or "home ≠ owner"."""
+        return self.feature if self.goes == "right" else _another_word(self.feature)
+
+    @property
     def sentence(self) -> str:
         """Say it: "worst area 711 is at most 868: go left", and of a word's column "home = owner: go right"."""
-        if asks_for_a_word(self.feature, self.threshold):
-            return f"{self.feature if self.goes == 'right' else _another_word(self.feature)}: go {self.goes}"
+        if self.asks_for_a_word:
+            return f"{self.answer}: go {self.goes}"
         value, threshold = written_apart(self.value, self.threshold)
         how = "is at most" if self.goes == "left" else "is more than"
         return f"{self.feature} {value} {how} {threshold}: go {self.goes}"
 
 
-def asks_for_a_word(feature: str, threshold: float) -> bool:
-    """Whether a question is about a column that is 1 for a word, such as "home = owner", and 0 for every other."""
+def _asks_for_a_word(feature: str, threshold: float) -> bool:
     return " = " in feature and 0 < threshold < 1
 
 
@@ -248,7 +257,7 @@ class ReadableTree:
     def question(self, node: int) -> str:
         """Write what a node asks: "worst area ≤ 868", or "home ≠ owner"; an example that says yes goes left."""
         feature, threshold = _feature_name(self.dataset, int(self.feature[node])), self.threshold_in_units(node)
-        if asks_for_a_word(feature, threshold):
+        if _asks_for_a_word(feature, threshold):
             return _another_word(feature)
         return f"{feature} ≤ {_written(threshold)}"
 

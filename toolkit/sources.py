@@ -267,13 +267,20 @@ SOURCES = {
             lambda: _load_idx("mnist", [str(d) for d in range(10)], "70,000 digits, 28×28 (LeCun et al. 1998)"),
             lambda: _idx_folder("mnist") is not None,
         ),
-        Source("names", "language", "real", "pip install Faker==40.63.0", _names, lambda: _installed("faker")),
+        Source(
+            "names",
+            "language",
+            "real",
+            "pip install Faker==40.63.0 (the usual setup brings it)",
+            _names,
+            lambda: _installed("faker"),
+        ),
         Source(
             "speech",
             "speech",
             "real",
             "apt install asterisk-core-sounds-en-gsm asterisk-core-sounds-es-gsm asterisk-core-sounds-fr-gsm "
-            "asterisk-core-sounds-it-gsm asterisk-core-sounds-ru-gsm, and pip install soundfile",
+            "asterisk-core-sounds-it-gsm asterisk-core-sounds-ru-gsm, and pip install soundfile (the usual setup brings it)",
             _speech,
             lambda: _installed("soundfile") and speech_folder() is not None,
         ),
@@ -290,9 +297,9 @@ SOURCES = {
             "credit",
             "table",
             "real",
-            "pip install rdata, and on Debian: apt-get download r-cran-modeldata, mkdir -p data/credit, then dpkg-deb -x "
-            f"r-cran-modeldata_*.deb data/credit (or into the folder 'credit' inside the one that {DATA_FOLDER_VARIABLE} "
-            "names)",
+            "on Debian: mkdir -p data/credit, cd data/credit, apt-get download r-cran-modeldata, then dpkg-deb -x "
+            f"r-cran-modeldata_*.deb . (or all this in the folder 'credit' inside the one that {DATA_FOLDER_VARIABLE} "
+            "names), and pip install rdata (the usual setup brings it)",
             _credit,
             lambda: _installed("rdata") and _credit_index() is not None,
         ),
