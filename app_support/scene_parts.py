@@ -152,8 +152,8 @@ def _say_steps(view: TreeView, tree: ReadableTree, index: int, done: int) -> Non
     if done < len(decision):
         step = decision[done]
         value = written_apart(step.value, step.threshold)[0]
-        asked = "asked_word" if step.asks_for_a_word else "asked"
-        lines.append(say(f"scenes.{asked}", number=done + 1, question=tree.question(step.node), value=value))
+        about = "word" if step.asks_for_a_word else "number"
+        lines.append(say(f"scenes.asked_{about}", number=done + 1, question=tree.question(step.node), value=value))
     else:
         leaf = tree.path(example)[-1]
         best = int(tree.shares[leaf].argmax())

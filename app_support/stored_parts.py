@@ -305,8 +305,8 @@ def scene_table(results: Results, heading: "DeltaGenerator") -> None:
     compared = sum(found.values())
     with heading:
         values = {"scene": _scene_title(scene), "count": compared, "better": found["better"], "worse": found["worse"]}
-        named = "title_scenes" if scene == "all" else "title_scene" if compared else "title_scene_nothing"
-        lecture.heading(say(f"scenes.{named}", **values))
+        which = "scenes" if scene == "all" else "scene" if compared else "scene_nothing"
+        lecture.heading(say(f"scenes.title_{which}", **values))
     finding = say("scenes.scenes_finding", count=len(rows), **found, others=len(rows) - compared)
     st.markdown(finding)
     _table(
