@@ -387,6 +387,18 @@ def _mask_by(score: Callable[[Tensor], Tensor], stays: bool = True) -> Callable[
 _right_mask = _mask_by(Tensor.abs)
 
 
+def _going(count: Callable[[float, int], int]) -> Callable[[Pruning], list[Tensor]]:
+    """Let the smallest go, as many as ``count`` makes of the share and of the number of weights."""
+
+    def mask(case: Pruning) -> list[Tensor]:
+        flat = _magnitudes(case)
+        result = torch.ones_like(flat)
+        result[flat.argsort()[: count(case[1], len(flat))]] = 0
+        return _apart(result, case[0])
+
+    return mask
+
+
 def _below(threshold: Callable[[Pruning, Tensor], float | Tensor]) -> Callable[[Pruning], list[Tensor]]:
     """Let everything go that is smaller than a threshold, which may be made of the weight's own tensor."""
     return lambda case: [(weight.double().abs() >= threshold(case, weight)).double() for weight in case[0]]
@@ -398,17 +410,6 @@ def _magnitudes(case: Pruning) -> Tensor:
 
 def _in_each(case: Pruning) -> list[Tensor]:
     return [_right_mask(([weight], case[1]))[0] for weight in case[0]]
-
-
-def _more_or_less(more: int) -> Callable[[Pruning], list[Tensor]]:
-    """Let one weight too many go, or one too few."""
-
-    def mask(case: Pruning) -> list[Tensor]:
-        count = len(_magnitudes(case))
-        going = min(max(round(case[1] * count) + more, 0), count)
-        return _right_mask((case[0], going / count))
-
-    return mask
 
 
 _WRONG_MASKS: dict[str, Callable[[Pruning], list[Tensor]]] = {
@@ -423,7 +424,7 @@ _WRONG_MASKS: dict[str, Callable[[Pruning], list[Tensor]]] = {
         _in_each(case)[0],
         *[torch.ones_like(weight, dtype=torch.double) for weight in case[0][1:]],
     ],
-    "share is used as a threshold for the values; it says how *many* go": _below(lambda case, _: case[1]),
+    "`share` is used as a threshold for the values; it says how *many* go": _below(lambda case, _: case[1]),
     "your threshold is share times the largest weight; share says how *many* go": _below(
         lambda case, _: case[1] * _magnitudes(case).max()
     ),
@@ -433,8 +434,20 @@ _WRONG_MASKS: dict[str, Callable[[Pruning], list[Tensor]]] = {
     "each tensor is first divided by its largest weight; the values count as they are": _mask_by(
         lambda weight: weight.abs() / weight.abs().max()
     ),
-    "one weight too many goes: is the threshold itself to stay?": _more_or_less(1),
-    "one weight too few goes: is the threshold itself to go?": _more_or_less(-1),
+    "one weight too many goes: is the threshold itself to stay?": _going(lambda share, count: round(share * count) + 1),
+    "one weight too few goes: is the threshold itself to go?": _going(
+        lambda share, count: max(round(share * count) - 1, 0)
+    ),
+    "`share` times the count is cut off to a whole number, as int does; it should be rounded to the nearest": _going(
+        lambda share, count: int(share * count)
+    ),
+    "`share` times the count is rounded up, as ceil does; it should be rounded to the nearest": _going(
+        lambda share, count: math.ceil(share * count)
+    ),
+    "your threshold is where a quantile lies: share of the way from the smallest weight to the largest, which is the "
+    "share of count − 1. It is share of the count that goes, rounded to the nearest whole number": _going(
+        lambda share, count: math.ceil(share * (count - 1))
+    ),
     "every weight stays, whatever share says": lambda case: _right_mask((case[0], 0.0)),
     "these are the weights themselves, with zeros where one goes; a mask of 0 and 1 is needed": lambda case: [
         weight * mask for weight, mask in zip(case[0], _right_mask(case), strict=True)
@@ -458,18 +471,31 @@ def magnitude_mask(answer: Answer) -> None:
     if wrong[0] == 0:
         case = f"weights {shown([*weights])}, share {share}"
         raise answer.wrong(name, case, _right_mask(cases[0]), given[0])
-    raise answer.wrong(f"{name} (seen {_pruning_situation(cases[wrong[0]])})")
+    raise answer.wrong(
+        f"{name} (seen {_pruning_situation(cases[wrong[0]])}{_counted(cases[wrong[0]], given[wrong[0]])})"
+    )
+
+
+def _gone(case: Pruning, given: list[Tensor]) -> tuple[int, int]:
+    """Count the weights that go, and those that should."""
+    flat = torch.cat([mask.flatten() for mask in given])
+    return int((flat == 0).sum()), round(case[1] * len(flat))
 
 
 def _how_many(case: Pruning, given: list[Tensor]) -> str:
     """Say what is wrong where no mistake explains all the cases."""
-    flat = torch.cat([mask.flatten() for mask in given])
-    if not bool(((flat == 0) | (flat == 1)).all()):
+    if any(bool(((mask != 0) & (mask != 1)).any()) for mask in given):
         return "your masks hold other numbers than 0 and 1"
-    gone, expected = int((flat == 0).sum()), round(case[1] * len(flat))
+    gone, expected = _gone(case, given)
     if gone == expected:
         return "the right number of weights goes, but not those with the smallest absolute values"
-    return f"{gone} of {len(flat)} weights go, where share {case[1]:g} means {expected}"
+    return "the wrong number of weights goes"
+
+
+def _counted(case: Pruning, given: list[Tensor]) -> str:
+    """Say how many go where the number is wrong, else nothing."""
+    gone, expected = _gone(case, given)
+    return "" if gone == expected else f": {gone} go, where {expected} should"
 
 
 def _pruning_situation(case: Pruning) -> str:
@@ -501,7 +527,7 @@ def _all_close(masks: list[Tensor], others: list[Tensor]) -> bool:
 
 
 def _random_prunings() -> list[Pruning]:
-    """Weights that nobody can foresee, no two of one size; shares of which a whole number of weights goes."""
+    """Weights that nobody can foresee, no two of one size. Some shares of them are no whole numbers, never nearly a half."""
     cases: list[Pruning] = []
     for shapes, share in (
         (((4, 5), (4,), (2, 4, 2)), 0.25),
@@ -512,6 +538,11 @@ def _random_prunings() -> list[Pruning]:
         (((7,), (1, 1), (2, 2, 2)), 0.125),
         (((3, 4), (5,)), 0.0),
         (((1,), (3,)), 0.5),
+        (((6, 10), (40,)), 0.29),  # 28.999…, as floating-point numbers have it
+        (((10, 5), (50,)), 0.07),  # 7.000…1
+        (((2, 3), (4,)), 0.12),
+        (((3, 3), (5,)), 0.9),
+        (((7,),), 0.4),
     ):
         for dtype in (torch.float32, torch.float64):
             cases.append((_weights(shapes, dtype), share))
@@ -554,7 +585,8 @@ TASKS: dict[str, Task] = {
         magnitude_mask,
         (
             "Where do all tensors stand in one row? Only then can the smallest of all be found.",
-            "How many go? share of all numbers, as a whole number. Sort the absolute values and count off.",
+            "How many go? share times the count of all numbers, rounded to the nearest: 0.29 × 100 is 28.999…, and means "
+            "29. Sort the absolute values and count off.",
             "The value at that place is a threshold. Does a weight that equals it go or stay? And with share 0?",
             "A comparison of each tensor with the threshold gives its mask, in its own shape.",
         ),

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course.answers import Answer, Task, number_in, shown
+from course.answers import Answer, Incorrect, Task, number_in, shown
 from course.reference import fresh
 from course.stopwatch import Clock, Work
 from toolkit import deploy, readable
@@ -95,17 +95,17 @@ def _measured(answer: Answer, case: Timed) -> Tensor:
     work = Work(clock, list(durations))
     result = answer(work, clock, warm_up, runs, situation=f"with warm_up {warm_up} and {runs} runs")
     if clock.readings == 0:
-        raise answer.wrong("clock is never called: time is to be read from it, so that a check can set it")
+        raise answer.wrong("`clock` is never called: time is to be read from it, so that a check can set it")
     if work.calls == 0:
-        raise answer.wrong("run is never called: are its brackets missing?")
+        raise answer.wrong("`run` is never called: are its brackets missing?")
     if work.calls < warm_up + runs:
         raise answer.wrong(
-            f"run is called {work.calls} times with warm_up {warm_up} and {runs} runs; {warm_up + runs} are needed, "
+            f"`run` is called {work.calls} times with warm_up {warm_up} and {runs} runs; {warm_up + runs} are needed, "
             "the warm-up and those that count"
         )
     if work.calls > warm_up + runs:
         raise answer.wrong(
-            f"run is called {work.calls} times with warm_up {warm_up} and {runs} runs; {warm_up + runs} are enough"
+            f"`run` is called {work.calls} times with warm_up {warm_up} and {runs} runs; {warm_up + runs} are enough"
         )
     if type(result) is not Tensor:
         raise answer.wrong(f"your function returns a {type(result).__name__}, not a torch.Tensor")
@@ -282,6 +282,7 @@ def budgets() -> list[Models]:
 
 Tree = tuple[Tensor, Tensor, Tensor, Tensor]  # feature, threshold, left, right, each (nodes,)
 Followed = tuple[Tree, Tensor]  # and one example (features,)
+Visited = list[int]  # the nodes that it visits
 _LONGEST = 60
 
 
@@ -300,11 +301,34 @@ def _right_path(case: Followed) -> list[int]:
     return _walk(case, lambda value, threshold: value <= threshold)
 
 
+def _walk_to(
+    case: Followed, left_of: Callable[[Tree, int], int], right_of: Callable[[Tree, int], int]
+) -> Visited | None:
+    """Follow an example to other children than a tree's own; None where that leads to a node that does not exist."""
+    tree, x = case
+    feature, threshold, left, _ = tree
+    nodes = [0]
+    while int(left[nodes[-1]]) != -1 and len(nodes) < _LONGEST:
+        here = nodes[-1]
+        goes_left = float(x[int(feature[here])]) <= float(threshold[here])
+        nodes.append(left_of(tree, here) if goes_left else right_of(tree, here))
+        if nodes[-1] >= len(left):
+            return None
+    return nodes
+
+
+def _value_of_node(case: Followed) -> Visited | None:
+    """Follow an example by the value with the number of the node; None where there is no such value."""
+    nodes = _walk(case, lambda value, threshold: value <= threshold, of=lambda here, feature: here)
+    return None if any(node >= len(case[1]) for node in nodes[:-1]) else nodes
+
+
 def _features_asked(case: Followed) -> list[int]:
     return [int(case[0][0][node]) for node in _right_path(case)[:-1]]
 
 
-_WRONG_PATHS: dict[str, Callable[[Followed], list[int]]] = {
+# None stands for an IndexError: the mistake leads out of an array.
+_WRONG_PATHS: dict[str, Callable[[Followed], Visited | None]] = {
     "an example whose value *is* the threshold goes left": lambda c: _walk(c, lambda v, t: v < t),
     "left and right are exchanged: at most the threshold goes left": lambda c: _walk(c, lambda v, t: v > t),
     "left and right are exchanged: at most the threshold goes left (and so does what equals it)": lambda c: _walk(
@@ -322,6 +346,17 @@ _WRONG_PATHS: dict[str, Callable[[Followed], list[int]]] = {
     ],
     "the value with the number of the *node* is looked at; node n asks for the value with the number feature[n]": (
         lambda c: _walk(c, lambda v, t: v <= t, of=lambda here, feature: here)
+    ),
+    "the value with the number of the *node* is looked at, until there is none of that number (IndexError); node n asks for "
+    "the value with the number feature[n]": _value_of_node,
+    "the children are looked for at 2n + 1 and 2n + 2, which here leads to nodes that do not exist (IndexError); these "
+    "nodes are numbered otherwise: left[n] and right[n] say where the children are": lambda c: _walk_to(
+        c, lambda tree, n: 2 * n + 1, lambda tree, n: 2 * n + 2
+    ),
+    "the left child is looked for at 2n + 1, which here leads to nodes that do not exist (IndexError); left[n] says where "
+    "it is": lambda c: _walk_to(c, lambda tree, n: 2 * n + 1, lambda tree, n: int(tree[3][n])),
+    "the left child is looked for at the next node, n + 1; left[n] says where it is": lambda c: _walk_to(
+        c, lambda tree, n: n + 1, lambda tree, n: int(tree[3][n])
     ),
     "the first value is looked at, whatever a node asks for": lambda c: _walk(
         c, lambda v, t: v <= t, of=lambda here, feature: 0
@@ -352,16 +387,27 @@ _PUBLIC_TREE: Followed = (
 )
 
 
+# Right at node 0 comes node 2 in any numbering; below it 7 and 8, where n + 1 gives 3, 2n + 1 gives 5 and 2n + 2 gives 6.
+_NUMBERED: Tree = (
+    torch.tensor([4, 3, 1, -2, 2, -2, -2, -2, -2]),
+    torch.zeros(9),
+    torch.tensor([1, 3, 7, -1, 5, -1, -1, -1, -1]),
+    torch.tensor([2, 4, 8, -1, 6, -1, -1, -1, -1]),
+)
+
+
 def decision_path(answer: Answer) -> None:
     """Diagnose the nodes that one example visits in a tree."""
     cases = [_PUBLIC_TREE, *trees()]
-    given = [_path(answer, case) for case in cases]
+    given, problems = _paths(answer, cases)
     wrong = [i for i, case in enumerate(cases) if given[i] != _right_path(case)]
     if not wrong:
         return
     pairs = list(zip(cases, given, strict=True))
     name = next((name for name, rule in _WRONG_PATHS.items() if all(rule(c) == nodes for c, nodes in pairs)), None)
     case = cases[wrong[0]]
+    if name is None and problems:
+        raise problems[0]
     if wrong[0] == 0:
         raise answer.wrong(
             name or "the path is wrong",
@@ -373,6 +419,21 @@ def decision_path(answer: Answer) -> None:
     raise answer.wrong(name or f"the path is wrong {_tree_situation(case)}")
 
 
+def _paths(answer: Answer, cases: Sequence[Followed]) -> tuple[list[Visited | None], list[Incorrect]]:
+    """Follow every example; None where the answer raises an IndexError, and what is to be said of it if nothing explains it."""
+    given: list[Visited | None] = []
+    problems: list[Incorrect] = []
+    for case in cases:
+        try:
+            given.append(_path(answer, case))
+        except Incorrect as problem:
+            if not problem.behaviour.startswith("your function raises IndexError"):
+                raise
+            given.append(None)
+            problems.append(problem)
+    return given, problems
+
+
 def _tree_situation(case: Followed) -> str:
     nodes, visited = len(case[0][0]), len(_right_path(case))
     if nodes == 1:
@@ -380,7 +441,7 @@ def _tree_situation(case: Followed) -> str:
     return f"in a tree of {nodes} nodes, of which {visited} should be visited"
 
 
-def _path(answer: Answer, case: Followed) -> list[int]:
+def _path(answer: Answer, case: Followed) -> Visited:
     """Run the answer on copies, and insist on whole numbers."""
     arrays, x = case
     result = answer(*(array.clone() for array in arrays), x.clone(), situation=_tree_situation(case))
@@ -408,7 +469,7 @@ def trees() -> list[Followed]:
         at_threshold = fresh(5, dtype=dtype)
         at_threshold[int(tree[0][0])] = tree[1][0]
         cases.append((tree, at_threshold))
-    return cases
+    return [*cases, *((_NUMBERED, torch.tensor([0.0, side, 0.0, 0.0, 1.0])) for side in (-1.0, 1.0))]
 
 
 def _grown(leaves: int, dtype: torch.dtype) -> Tree:

@@ -161,7 +161,7 @@ def _names() -> Arrays:
     )
 
 
-# The folders of Debian's packages, each one speaker, and what the class is called.
+# The folders of Debian's packages, one speaker each, but for English and Spanish, which share one, and what the class is called.
 VOICES = {
     "en_US_f_Allison": "English",
     "es_MX_f_Allison": "Spanish",

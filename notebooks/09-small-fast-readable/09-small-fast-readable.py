@@ -38,8 +38,8 @@ torch.set_num_threads(1)  # one thread, as on a small device: and what is measur
 # ## Three customers
 #
 # * A **phone** app reads digits. The teacher is too large to be downloaded: it has a budget of *bytes*.
-# * A **sorting machine** reads digits too, one parcel at a time. It has a budget of *milliseconds*, and a parcel that
-#   comes too late falls off the belt.
+# * A **sorting machine** reads digits too, one parcel at a time. It has a budget of *time*, and a parcel that is read too
+#   late falls off the belt. Networks as small as ours take microseconds (µs, a millionth of a second).
 # * A **physician** is told that a tumour is malignant, and asks *why*. No accuracy answers that.
 #
 # Distillation is said to serve all three: smaller, faster, easier to understand. We measure each of these words.
@@ -218,8 +218,8 @@ assert all("distilled" in name or "alone" in name for name in list(kept)[1:])
 # %% files-intro [markdown]
 # What a phone downloads is a file. `deploy.export_onnx` writes one that runs without PyTorch and Python; in
 # `deploy.quantise` each weight becomes one byte instead of four (*int8*). `deploy.cost_of` measures a file in a process
-# of its own, as your function does. **Predict**: is int8 smaller? Is it faster? Where the extra `deploy` is not installed, the
-# networks are measured as they are.
+# of its own, as your function does. **Predict**: is int8 smaller? Is it faster? All this needs the packages `onnx` and
+# `onnxruntime`. Where they are missing, the networks are measured as PyTorch runs them, and there is no int8 to look at.
 
 
 # %% forms
@@ -245,8 +245,9 @@ scratch = tempfile.TemporaryDirectory()  # is gone when this notebook ends
 folder = Path(scratch.name)
 try:
     rows = [row for name, network in kept.items() for row in as_files(name, network, folder)]
-except ImportError as missing:
-    print(f"Measured as PyTorch runs them, since {missing}")
+except ImportError:
+    print("onnx or onnxruntime is missing, so the networks are measured as PyTorch runs them.")
+    print("For files and int8: pip install onnx onnxruntime (see START-HERE), then restart.")
     rows = [row for name, network in kept.items() for row in as_it_is(name, network)]
 names, nbytes, latency, run = zip(*rows, strict=True)
 nbytes, latency = torch.tensor(nbytes), torch.tensor(latency)
@@ -260,22 +261,38 @@ pairs = [(i, i + 1) for i in range(len(names) - 1) if names[i + 1].endswith("int
 for exact, small in pairs:
     smaller, slower = nbytes[exact] / nbytes[small], latency[small] / latency[exact]
     print(f"{names[small]}: {smaller:.1f} times smaller, {slower:.1f} times the time")
+if not pairs:
+    print("int8 was not measured here, since onnx is missing: your prediction about it stays open.")
 assert all(nbytes[small] < nbytes[exact] for exact, small in pairs)
 
 # %% int8-explained [markdown]
-# int8 takes nearly a quarter of the bytes where there are many weights, and less of an advantage in a small file, of
-# which the weights are only a part. It need not be faster: numbers have to be turned into bytes and back, and in
-# networks this small that costs as much as it saves. Smaller and faster are two promises, and each has to be measured.
+# Where int8 was measured, compare with your prediction. A file of many weights can shrink to nearly a quarter; in a small
+# file the weights are only a part. And int8 need not be faster: numbers have to be turned into bytes and back, which in
+# networks this small can cost as much as it saves. Smaller and faster are two promises, and each has to be measured.
+
+# %% budgets-intro [markdown]
+# Now the budgets. The phone's 10,000 bytes are given. What is fast depends on the machine, so we set the limit of time
+# where it hurts on yours, between the fastest and the slowest: √(fastest × slowest). For the phone these are the fastest
+# and the slowest of those that are small enough; for the belt, which has 10 MB, of all. **Predict**: will the phone lose
+# its most accurate network to the limit of time?
+
 
 # %% phone tags=["nbval-ignore-output"]
+def between(seconds):
+    return (seconds.min() * seconds.max()).sqrt().item()
+
+
 table = (list(names), val_accuracy, nbytes, latency)
-phone = within_budget(*table, max_bytes=10_000, max_latency=0.050)
-belt = within_budget(*table, max_bytes=10_000_000, max_latency=latency.median().item())
-print("within 10,000 bytes and 50 ms:", *phone, sep="\n    ")
-print(f"within 10 MB and {1e6 * latency.median():.0f} µs, half of them:", *belt, sep="\n    ")
-print("within 100 bytes:", within_budget(*table, max_bytes=100, max_latency=0.050))
+in_any_time = within_budget(*table, max_bytes=10_000, max_latency=float("inf"))
+time_of = {"phone": between(latency[nbytes <= 10_000]), "belt": between(latency)}
+phone = within_budget(*table, max_bytes=10_000, max_latency=time_of["phone"])
+belt = within_budget(*table, max_bytes=10_000_000, max_latency=time_of["belt"])
+print("within 10,000 bytes, in any time:", *in_any_time, sep="\n    ")
+print(f"within 10,000 bytes and {1e6 * time_of['phone']:.0f} µs:", *phone, sep="\n    ")
+print(f"within 10 MB and {1e6 * time_of['belt']:.0f} µs:", *belt, sep="\n    ")
 assert all((phone, belt)), "each customer gets one"
 assert not any(name.startswith("teacher") for name in phone)
+assert len(phone) < len(in_any_time) < len(names), "both budgets leave somebody out"
 
 # %% chosen tags=["nbval-ignore-output"]
 at = {"teacher": 0, "phone": names.index(phone[0]), "belt": names.index(belt[0])}
@@ -285,12 +302,14 @@ for customer, i in at.items():
     print(f"{customer}: {names[i]}: {test_accuracy[customer]:.1%} of the test part,", end=" ")
     print(f"{nbytes[0] / nbytes[i]:.1f} times smaller, {latency[0] / latency[i]:.1f} times faster")
 assert nbytes[0] / nbytes[at["phone"]] > 10
-assert test_accuracy["phone"] > test_accuracy["teacher"] - 0.05
+assert test_accuracy["phone"] > test_accuracy["teacher"] - 0.1
 
 # %% chosen-explained [markdown]
 # The test part was looked at once for each customer, after choosing. Look at what was chosen: is it the same network for
-# both? Few bytes and few multiply-adds are not the same: a convolution uses each of its few weights many times. And was the
-# teacher's help worth it in every size? Where it says "labels alone", validation data did not find so.
+# both, and would the phone have had a better one without a limit of time? Few bytes and few multiply-adds are not the
+# same: a convolution uses each of its few weights many times. And was the teacher's help worth it in every size? Where it
+# says "labels alone", validation data did not find so. Measure once more, and times differ a little: whatever lies close
+# to a limit may be within it today and not tomorrow.
 
 # %% tree-task [markdown]
 # ## A decision that can be explained
@@ -426,7 +445,7 @@ assert scores["tree"].teacher_lead.mean > scores["linear"].teacher_lead.mean > -
 # ## Questions
 #
 # 1. A student has half the multiply-adds of another and takes the same time. Where is the time spent?
-# 2. The belt moves one parcel every 2 ms, and the network takes 1 ms at the median and 5 ms at the 95th percentile. Is
+# 2. Another belt moves one parcel every 2 ms, and its network takes 1 ms at the median and 5 ms at the 95th percentile. Is
 #    that good enough? What would you change first?
 # 3. A patient's value is just above a threshold, and measured with an error. What should the explanation say?
 

@@ -1,5 +1,7 @@
 """Answers to lesson 10: a text as a signal, a mean without padding, a mask for pruning."""
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -288,10 +290,40 @@ def by_places(weights, share):
     return tuple(part.view(weight.shape) for part, weight in zip(parts, weights, strict=True))
 
 
-@right(name)
 def by_quantile(weights, share):
     threshold = torch.quantile(torch.cat([weight.abs().ravel() for weight in weights]).double(), share)
     return [weight.abs().double() >= threshold for weight in weights]
+
+
+@right(name)
+def by_quantile_of_a_whole_number(weights, share):
+    return by_quantile(weights, going(weights, share) / sum(weight.numel() for weight in weights))
+
+
+def smallest_by_topk(number):
+    """Let the smallest go, as many as ``number`` makes of share times the count."""
+
+    def mask(weights, share):
+        flat = torch.cat([weight.abs().flatten() for weight in weights])
+        result = torch.ones(len(flat))
+        result[torch.topk(flat, number(share * len(flat)), largest=False).indices] = 0
+        parts = result.split([weight.numel() for weight in weights])
+        return [part.reshape(weight.shape) for part, weight in zip(parts, weights, strict=True)]
+
+    return mask
+
+
+right(name)(smallest_by_topk(round))
+right(name)(smallest_by_topk(lambda exact: int(exact + 0.5)))
+right(name)(smallest_by_topk(lambda exact: int(np.rint(exact))))
+right(name)(smallest_by_topk(lambda exact: int(torch.tensor(exact).round())))
+
+
+@right(name)
+def those_that_stay(weights, share):
+    flat = torch.cat([weight.abs().flatten() for weight in weights])
+    least = flat.topk(len(flat) - going(weights, share)).values[-1]
+    return [(weight.abs() >= least).long() for weight in weights]
 
 
 @right(name)
@@ -368,7 +400,7 @@ wrong(name, "the signs count")(ordered_by(lambda weight: weight))
 wrong(name, "it is the share that goes")(lambda w, s: by_places(w, 1 - s))
 wrong(name, "each tensor loses the same share")(in_each)
 wrong(name, "only the first tensor")(first_only)
-wrong(name, "share is used as a threshold")(lambda w, s: [(weight.abs() >= s).float() for weight in w])
+wrong(name, "`share` is used as a threshold")(lambda w, s: [(weight.abs() >= s).float() for weight in w])
 wrong(name, "share times the largest weight; share says")(
     lambda w, s: [(weight.abs() >= s * largest_of_all(w)).float() for weight in w]
 )
@@ -391,7 +423,12 @@ wrong(name, "your masks have the shapes")(lambda w, s: [mask.flatten() for mask 
 wrong(name, "your masks have the shapes")(lambda w, s: by_threshold(w, s)[:1])
 wrong(name, "other numbers than 0 and 1")(lambda w, s: [2 * mask for mask in by_threshold(w, s)])
 wrong(name, "not those with the smallest")(ordered_by(torch.cos))
-wrong(name, "weights go, where share")(lambda w, s: by_places(w, s**2))
+wrong(name, "the wrong number of weights goes")(lambda w, s: by_places(w, s**2))
+wrong(name, "cut off to a whole number, as int does")(smallest_by_topk(int))
+wrong(name, "for 100 weights in 2 tensors, share 0.29: 28 go, where 29 should")(smallest_by_topk(math.floor))
+wrong(name, "rounded up, as ceil does")(smallest_by_topk(math.ceil))
+wrong(name, "where a quantile lies")(by_quantile)
+wrong(name, "which is the share of count − 1")(lambda w, s: by_quantile([x.double() for x in w], s))
 wrong(name, "share 0")(lambda w, s: by_threshold(w, s) if s > 0 else in_each(w, 1.0))
 wrong(name, "is a return missing?")(lambda w, s: None)
 

@@ -176,12 +176,12 @@ wrong(name, "in milliseconds")(lambda *a: 1000 * per_run(*a))
 wrong(name, "in microseconds")(lambda *a: 1e6 * per_run(*a))
 wrong(name, "all of your seconds are 0")(both_after)
 wrong(name, "float32 keeps no milliseconds")(readings_in_float32)
-wrong(name, "clock is never called")(own_clock)
-wrong(name, "are its brackets missing?")(without_brackets)
-wrong(name, "run is called 3 times with warm_up 2 and 3 runs; 5 are needed")(
+wrong(name, "`clock` is never called")(own_clock)
+wrong(name, "`run` is never called: are its brackets missing?")(without_brackets)
+wrong(name, "`run` is called 3 times with warm_up 2 and 3 runs; 5 are needed")(
     lambda run, clock, w, n: per_run(run, clock, 0, n)
 )
-wrong(name, "run is called 6 times with warm_up 2 and 3 runs; 5 are enough")(runs_twice)
+wrong(name, "`run` is called 6 times with warm_up 2 and 3 runs; 5 are enough")(runs_twice)
 wrong(name, "the seconds are wrong")(lambda *a: per_run(*a) + 0.001)
 wrong(name, "returns a list")(lambda *a: per_run(*a).tolist())
 wrong(name, "returns a ndarray")(lambda *a: per_run(*a).numpy())
@@ -391,6 +391,27 @@ def walk(goes_left, place=None):
     return answer
 
 
+def to_children(left_of, right_of):
+    """Follow an example to nodes that are worked out instead of looked up."""
+
+    def answer(feature, threshold, left, right, x):
+        nodes = [0]
+        while left[nodes[-1]] != -1 and len(nodes) < 60:
+            n = nodes[-1]
+            nodes.append(left_of(n, left, right) if x[feature[n]] <= threshold[n] else right_of(n, left, right))
+        return nodes
+
+    return answer
+
+
+def node_for_feature(feature, threshold, left, right, x):
+    node, visited = 0, [0]
+    while left[node] != -1:
+        node = int(left[node]) if x[node] <= threshold[node] else int(right[node])
+        visited.append(node)
+    return visited
+
+
 def in_place(feature, threshold, left, right, x):
     nodes = path(feature, threshold, left, right, x)
     x[0] = 0.125
@@ -415,6 +436,15 @@ wrong(name, "the wrong way round")(lambda *c: path(*c)[::-1])
 wrong(name, "these are the features that are asked for;")(lambda f, *c: [int(f[n]) for n in path(f, *c)[:-1]])
 wrong(name, "and the leaf's own entry")(lambda f, *c: [int(f[n]) for n in path(f, *c)])
 wrong(name, "number of the *node*")(walk(lambda v, t: v <= t, lambda here, n: here % n))
+wrong(name, "number of the *node* is looked at, until there is none of that number")(node_for_feature)
+wrong(name, "at 2n + 1 and 2n + 2, which here")(
+    to_children(lambda n, left, right: 2 * n + 1, lambda n, left, right: 2 * n + 2)
+)
+wrong(name, "the left child is looked for at 2n + 1")(
+    to_children(lambda n, left, right: 2 * n + 1, lambda n, left, right: int(right[n]))
+)
+wrong(name, "at the next node, n + 1")(to_children(lambda n, left, right: n + 1, lambda n, left, right: int(right[n])))
+wrong(name, "raises IndexError")(lambda f, t, left, right, x: path(f, t, left, right, x[1:]))
 wrong(name, "the first value is looked at")(walk(lambda v, t: v <= t, lambda here, n: 0))
 wrong(name, "every example goes left")(walk(lambda v, t: True))
 wrong(name, "every example goes right")(walk(lambda v, t: False))
