@@ -270,8 +270,8 @@ def vision_scene(scale: Scale) -> Found:
     if absent := missing("vision", "fashion-mnist"):
         return {"rows": [asdict(row) for row in absent]}
     dataset = data.mirrored(scale.of(data.load("fashion-mnist")))
-    teacher, students = ("vgg-4", ("mobile-2",)) if scale.quick else ("vgg-32", ("mobile-8",))
-    recipe = Recipe(epochs=10, batch_size=256, learning_rate=0.02)
+    teacher, students = ("vgg-4", ("mobile-2",)) if scale.quick else ("vgg-32", ("mobile-4", "mobile-8"))
+    recipe = Recipe(epochs=9, batch_size=256, learning_rate=0.015)
     return task_scene("vision", dataset, teacher, students, recipe, scale, seeds=2 if scale.quick else 3)
 
 
