@@ -152,8 +152,11 @@ def _say_steps(view: TreeView, tree: ReadableTree, index: int, done: int) -> Non
     if done < len(decision):
         step = decision[done]
         value = written_apart(step.value, step.threshold)[0]
-        about = "word" if step.asks_for_a_word else "number"
-        lines.append(say(f"scenes.asked_{about}", number=done + 1, question=tree.question(step.node), value=value))
+        values = {"number": done + 1, "question": tree.question(step.node)}
+        if step.asks_for_a_word:
+            lines.append(say("scenes.asked_word", answer=step.answer, **values))
+        else:
+            lines.append(say("scenes.asked_number", value=value, **values))
     else:
         leaf = tree.path(example)[-1]
         best = int(tree.shares[leaf].argmax())

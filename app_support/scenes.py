@@ -106,6 +106,7 @@ class Bounds:
 class CapacityRow:
     """A student of one width, alone and distilled."""
 
+    task: str
     width: int
     parameters: float
     alone: dict[str, float]
@@ -225,7 +226,7 @@ def _capacity(rows: Sequence[CapacityRow]) -> tuple[SizeRow, ...]:
     """Give a model for each width and arm."""
     arms = [(row, role, _record(Bounds, getattr(row, role), role)) for row in rows for role in ("alone", "distilled")]
     return tuple(
-        SizeRow(f"mlp-{row.width}", role, "", row.parameters, None, None, arm.mean, arm.low, arm.high)
+        SizeRow(f"mlp-{row.width}", role, row.task, row.parameters, None, None, arm.mean, arm.low, arm.high)
         for row, role, arm in arms
     )
 

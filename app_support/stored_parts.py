@@ -61,6 +61,7 @@ def _table(rows: list[dict[str, Any]], *, alt: str, per_cents: Sequence[str] = (
     titles = {name: say(f"scenes.column_{name}") for name in rows[0]}
     looks = _per_cents(*(titles[name] for name in per_cents))
     looks |= {titles[name]: st.column_config.NumberColumn(format="%.3g") for name in short}
+    looks |= {titles[name]: st.column_config.NumberColumn(format="localized") for name in rows[0] if name == "bytes"}
     table = pd.DataFrame([{titles[name]: value for name, value in row.items()} for row in rows])
     st.dataframe(table, hide_index=True, placeholder="–", column_config=looks, height=height, alt=alt)
 
@@ -251,7 +252,8 @@ def _capacity(results: Results) -> None:
         for which, rows in (("smallest", smallest), ("largest", largest))
         for row in rows
     }
-    finding = say("scenes.capacity_finding", smallest=smallest[0].name, largest=largest[0].name, **words)
+    task = results.capacity[0].task
+    finding = say("scenes.capacity_finding", task=task, smallest=smallest[0].name, largest=largest[0].name, **words)
     st.subheader(say("scenes.capacity"), anchor=False)
     models = [_cost(row, "bytes") for row in results.capacity]
     st.vega_lite_chart(charts.accuracy_against_cost(models, [], say("scenes.axis_parameters")), alt=finding)

@@ -53,7 +53,7 @@ def made_up_results():
             size | {"name": "tiny", "role": "alone", "bytes": 9, "latency": None, "accuracy": 0.4, "task": "another"},
         ],
         "capacity": [
-            {"width": width, "parameters": 75 * width, "alone": bounds, "distilled": bounds}
+            {"task": "made up", "width": width, "parameters": 75 * width, "alone": bounds, "distilled": bounds}
             for width, bounds in (
                 (2, {"low": 0.4, "mean": 0.5, "high": 0.6}),
                 (64, {"low": 0.8, "mean": 0.9, "high": 1.0}),

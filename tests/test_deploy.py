@@ -198,12 +198,23 @@ def test_cost_is_measured_in_another_process_wherever_one_stands(exported, tmp_p
     (tmp_path / "random.py").write_text("raise SystemExit('a file of the student, not to be imported')")
     (tmp_path / "model.onnx").write_bytes(exported.read_bytes())
     monkeypatch.chdir(tmp_path)
-    cost = deploy.cost_of("model.onnx", (1, 8, 8), warm_up=5, runs=40)
+    cost = deploy.cost_of("model.onnx", (1, 8, 8), warm_up=5, runs=40, processes=2)
     assert cost.bytes_on_disk == exported.stat().st_size
     assert cost.latency.runs == 40
     assert 0 < cost.latency.minimum <= cost.latency.median <= cost.latency.p95 <= cost.latency.maximum
     if sys.platform == "linux":
         assert cost.peak_memory > 100_000
+
+
+def test_the_calmest_of_several_processes_counts(tmp_path, monkeypatch):
+    medians = [3e-5, 1e-5, 2e-5]
+    costs = [deploy.Cost(1, None, deploy.Latency(median, 2 * median, median, median, 5)) for median in medians]
+    left = iter(costs)
+    monkeypatch.setattr(deploy, "_measured", lambda *order: next(left))
+    assert deploy.cost_of(tmp_path / "a.onnx", (2,), processes=3) is costs[1]
+    assert next(left, None) is None, "each was measured"
+    with pytest.raises(ValueError, match="processes must be a whole number of at least 1, not 0"):
+        deploy.cost_of(tmp_path / "a.onnx", (2,), processes=0)
 
 
 def test_memory_of_a_large_network_is_seen(tmp_path):

@@ -186,7 +186,7 @@ def test_the_difference_of_the_two_families_is_said_and_not_drawn_among_those_fr
 
 def test_the_curve_of_capacity_is_drawn_from_its_smallest_to_its_largest_student(results_file):
     at = open_part("sizes")
-    assert "From mlp-64 (alone 90.0\u00a0%, distilled 90.0\u00a0%) down to mlp-2" in told(at)
+    assert "On made up, from mlp-64 (alone 90.0\u00a0%, distilled 90.0\u00a0%) down to mlp-2" in told(at)
 
 
 points_of_models = st.lists(
@@ -232,7 +232,10 @@ def test_without_results_one_sentence_says_how_to_make_them(no_results, part, la
         ({"rows": [{"scene": "phone"}]}, "rows[0] has no 'task'"),
         ({"rows": [7]}, "rows[0] has no 'scene'"),
         ({"machine": 3}, "'machine' is missing or of another kind"),
-        ({"capacity": [{"width": 2, "parameters": 0, "alone": {}, "distilled": {}}]}, "alone has no 'mean'"),
+        (
+            {"capacity": [{"task": "x", "width": 2, "parameters": 0, "alone": {}, "distilled": {}}]},
+            "alone has no 'mean'",
+        ),
     ],
 )
 def test_results_of_another_kind_are_refused_with_a_reason(results_file, changes, said):
@@ -390,7 +393,7 @@ def test_a_question_about_a_word_is_answered_with_the_word(monkeypatch):
     scene_parts._say_steps(view, tree, owner, 0)
     scene_parts._say_steps(view, tree, owner, 1)
     asked, answered = said
-    assert asked == "Question 1: **home ≠ owner?**"
+    assert asked == "Question 1: **home ≠ owner?** Here home = owner."
     assert answered.startswith("1. home = owner, so to the right")
 
 
