@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from app_support import link
-from app_support.words import plain, say
+from app_support.words import language, plain, say
 
 # What is set through the session reaches a browser once; if the page runs again before that, the browser would never hear of
 # it, and take a widget's own default. So each widget is given as default what it should show: by this argument, as that.
@@ -36,6 +36,11 @@ def choice(
         link.note_misfit(name, "" if said in by_text else said)
     if not link.is_hidden(name):
         shown = {option: words(option) for option in options}
+        if st.session_state.get(f"{name}_spoken", language()) != language():
+            st.session_state[name] = (
+                chosen  # told anew: a browser keeps the words of what was chosen, in the other language
+            )
+        st.session_state[f"{name}_spoken"] = language()
         default_name, as_default = _DEFAULTS[draw]
         look[default_name] = list(options).index(chosen) if as_default is int else chosen
         chosen = draw(label, options, key=name, format_func=shown.__getitem__, help=help_text, **look)

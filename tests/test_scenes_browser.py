@@ -116,6 +116,20 @@ def test_the_parts_are_chosen_and_go_along_in_the_address(page):
     see(page, "100 times fewer bytes than the teacher")
 
 
+def test_what_was_chosen_stays_chosen_in_the_words_of_another_language(page):
+    page.goto(f"{PATH}part=live&method=hints")
+    box = page.get_by_role("combobox", name="Method")
+    box.wait_for()
+    assert box.input_value() == "hints"
+    page.get_by_role("radio", name="中文").or_(page.get_by_role("button", name="中文")).first.click()
+    box = page.get_by_role("combobox", name="方法")
+    box.wait_for()
+    page.wait_for_function(
+        "[...document.querySelectorAll('input[role=combobox]')].some(one => one.value.includes('FitNets'))"
+    )
+    page.wait_for_url("**method=hints*")
+
+
 def test_a_decision_is_followed_to_its_end(page):
     page.goto(f"{PATH}part=medicine&step=0&patient=3")
     see(page, "Question 1:")
