@@ -37,9 +37,8 @@ def choice(
     if not link.is_hidden(name):
         shown = {option: words(option) for option in options}
         if st.session_state.get(f"{name}_spoken", language()) != language():
-            st.session_state[name] = (
-                chosen  # told anew: a browser keeps the words of what was chosen, in the other language
-            )
+            # Told anew: a browser keeps the words of what was chosen, in the other language.
+            st.session_state[name] = chosen
         st.session_state[f"{name}_spoken"] = language()
         default_name, as_default = _DEFAULTS[draw]
         look[default_name] = list(options).index(chosen) if as_default is int else chosen

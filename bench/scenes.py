@@ -99,12 +99,12 @@ Found = dict[str, Any]  # "rows", and what a scene gives to the pictures of the 
 # ---- What scenes share ---------------------------------------------------------------------------------------
 
 
-def cost(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[int, float | None, float | None, str]:
+def cost(model: nn.Module, input_shape: tuple[int, ...], scale: Scale) -> tuple[int, float | None, float | None, str]:
     """Bytes on disk, median and 95th percentile of one example's latency as an ONNX file, and what to say where that is missing."""
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = deploy.export_onnx(model, input_shape, Path(folder) / "model.onnx")
-            measured = deploy.cost_of(path, input_shape, processes=PROCESSES)
+            measured = deploy.cost_of(path, input_shape, **scale.measuring)
     except ImportError as problem:
         return models.count_bytes(model), None, None, f"bytes of the weights alone: {problem}"
     return measured.bytes_on_disk, measured.latency.median, measured.latency.p95, ""
@@ -168,12 +168,12 @@ def task_scene(
     )
     loaded = data.load(dataset) if isinstance(dataset, str) else dataset
     teacher = train_teacher(loaded, teacher_name)
-    costs = cost(teacher.model, loaded.input_shape)[:3]
+    costs = cost(teacher.model, loaded.input_shape, scale)[:3]
     rows, points = [], [point(loaded.name, f"teacher {teacher.name}", "teacher", *costs, [teacher.test_accuracy])]
     for student in students:
         accuracy = {method: [outcomes[run].test_accuracy for run in runs[student, method]] for method in arms}
         model = models.build(student, loaded, 0)  # bytes and latency do not depend on what the weights are
-        costs = cost(model, loaded.input_shape)[:3]
+        costs = cost(model, loaded.input_shape, scale)[:3]
         points += [
             point(loaded.name, student, role, *costs, accuracy[method])
             for role, method in (("alone", "labels"), ("distilled", "distillation"))
@@ -225,7 +225,7 @@ def methods_scene(scale: Scale) -> Found:
     assert found is not None  # nothing stops it
     alone = found.rows[0]
     dataset = data.load("digits")
-    nbytes, latency, _, note = cost(models.build("cnn-4", dataset, 0), dataset.input_shape)
+    nbytes, latency, _, note = cost(models.build("cnn-4", dataset, 0), dataset.input_shape, scale)
     rows, listed = [], []
     for row in found.rows:
         setting = methods.in_symbols(row.setting)
@@ -296,7 +296,7 @@ def phone_scene(scale: Scale) -> Found:
             for form in deploy.forms_of(student, folder, progress=lambda done, total: None, **scale.measuring):
                 forms.setdefault(form.name, []).append(form)
     exact = [form.test_accuracy for form in forms["float32"]]
-    costs = cost(teacher.model, dataset.input_shape)[:3]
+    costs = cost(teacher.model, dataset.input_shape, scale)[:3]
     rows, points = [], [point("digits", f"teacher {teacher.name}", "teacher", *costs, [teacher.test_accuracy])]
     for name, of_name in forms.items():
         accuracy = [form.test_accuracy for form in of_name]
