@@ -10,7 +10,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -393,8 +393,14 @@ def combined_scene(scale: Scale) -> Found:
     teacher = train_teacher(dataset)
     kinds = ("plain", "pruned", "int8", "start")
     arms = [(kind, lam, seed, scale.quick) for kind in kinds for lam in (0.0, 0.9) for seed in range(scale.seeds)]
-    done = in_parallel(functools.partial(combined, dataset, teacher), arms, "combined: digits")
-    found = dict(zip([arm[:3] for arm in arms], done, strict=True))
+    with tempfile.TemporaryDirectory() as folder:
+        done = in_parallel(functools.partial(combined, dataset, teacher, Path(folder)), arms, "combined: digits")
+        found = dict(zip([arm[:3] for arm in arms], done, strict=True))
+        costs = {  # measured now that nothing else is running
+            (kind, seed): deploy.cost_of(one.file, dataset.input_shape, **scale.measuring)
+            for (kind, lam, seed), one in found.items()
+            if lam
+        }
     words = {
         "plain": "distillation alone",
         "pruned": "80 % of the weights pruned, then trained on",
@@ -406,12 +412,10 @@ def combined_scene(scale: Scale) -> Found:
     for kind in kinds:
         arm = {lam: [found[kind, lam, seed] for seed in range(scale.seeds)] for lam in (0.0, 0.9)}
         accuracy = {lam: [one.accuracy for one in of_lam] for lam, of_lam in arm.items()}
-        costs = [
-            cost_of_file(one.file, dataset.input_shape, scale) for one in arm[0.9]
-        ]  # now that nothing else is running
-        nbytes = confidence_interval(np.array([one.bytes_on_disk for one in costs]))
+        of_kind = [costs[kind, seed] for seed in range(scale.seeds)]
+        nbytes = confidence_interval(np.array([one.bytes_on_disk for one in of_kind]))
         median, p95 = (
-            confidence_interval(np.array([getattr(one.latency, name) for one in costs])) for name in ("median", "p95")
+            confidence_interval(np.array([getattr(one.latency, name) for one in of_kind])) for name in ("median", "p95")
         )
         packed = confidence_interval(np.array([one.packed for one in arm[0.9]]))
         note = (
@@ -434,25 +438,22 @@ def combined_scene(scale: Scale) -> Found:
     return {"rows": [asdict(row) for row in rows], "sizes": points}
 
 
-def cost_of_file(content: bytes, input_shape: tuple[int, ...], scale: Scale) -> deploy.Cost:
-    """Measure an ONNX file that was written in another process."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        path.write_bytes(content)
-        return deploy.cost_of(path, input_shape, **scale.measuring)
-
-
 @dataclass(frozen=True)
 class Combined:
     """What one combined student reached, and its file."""
 
     accuracy: float
     packed: int  # bytes in a zip archive
-    file: bytes = field(repr=False)
+    file: Path
 
 
-def combined(dataset: Dataset, teacher: Teacher, kind: str, lam: float, seed: int, quick: bool) -> Combined:
-    """Train one student, alone (λ = 0) or distilled, and one other thing beside: 40 epochs in all, whatever is done with them."""
+def combined(
+    dataset: Dataset, teacher: Teacher, folder: Path, kind: str, lam: float, seed: int, quick: bool
+) -> Combined:
+    """Train one student, alone (λ = 0) or distilled, and one other thing beside, and write its file into a folder.
+
+    It is 40 epochs in all, whatever is done with them.
+    """
     first, more = (1, 1) if quick else (20, 20)
     network = models.build("cnn-8", dataset, seed)
     if kind == "start":
@@ -467,12 +468,11 @@ def combined(dataset: Dataset, teacher: Teacher, kind: str, lam: float, seed: in
         learn(network, recipe=Recipe(epochs=more))
     else:
         learn(network, recipe=Recipe(epochs=first + more))
-    with tempfile.TemporaryDirectory() as folder:
-        path = deploy.export_onnx(network, dataset.input_shape, Path(folder) / "model.onnx")
-        if kind == "int8":
-            path = deploy.quantise(path, Path(folder) / "int8.onnx", "static", dataset.x_train[:500])
-        logits = deploy.run_onnx(path, dataset.x_test)
-        return Combined(metrics.accuracy(logits, dataset.y_test), deploy.sparse_bytes(path), path.read_bytes())
+    path = deploy.export_onnx(network, dataset.input_shape, folder / f"{kind}-{lam}-{seed}.onnx")
+    if kind == "int8":
+        path = deploy.quantise(path, path.with_suffix(".int8.onnx"), "static", dataset.x_train[:500])
+    logits = deploy.run_onnx(path, dataset.x_test)
+    return Combined(metrics.accuracy(logits, dataset.y_test), deploy.sparse_bytes(path), path)
 
 
 # ---- The three challenges ------------------------------------------------------------------------------------

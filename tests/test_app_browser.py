@@ -9,6 +9,7 @@ import zipfile
 
 import pytest
 import torch
+from in_browser import press, scrolls_sideways, see, serious_findings, wait_until
 
 import bench.browser
 from app_support.loss_lab import EXAMPLES
@@ -31,17 +32,10 @@ def bars_are_there(page):
     return page.locator(".bars")
 
 
-def see(page, text):
-    page.get_by_text(text).first.wait_for()
-
-
-def press(page, name):
-    page.get_by_role("button", name=name, exact=True).first.click()
-
-
 def test_dragging_moves_the_bars_before_release_and_within_50_ms(page):
     page.goto("/?hide=question")
     bars = bars_are_there(page)
+    page.wait_for_url("**T=4*")
     width = page.locator("rect[data-teacher]").first
     before = width.get_attribute("width"), bars.get_attribute("data-temperature"), page.url
     times = bench.browser.drag(page, *bench.browser.DRAG_T)
@@ -55,7 +49,7 @@ def test_dragging_moves_the_bars_before_release_and_within_50_ms(page):
     temperature = bars.get_attribute("data-temperature")
     page.wait_for_url(f"**/?*T={temperature}*")
     page.reload()
-    assert bars_are_there(page).get_attribute("data-temperature") == temperature
+    page.locator(f".bars[data-temperature='{temperature}']").wait_for()
 
 
 def test_the_slider_obeys_the_keyboard(page):
@@ -64,8 +58,7 @@ def test_the_slider_obeys_the_keyboard(page):
     assert bars.get_attribute("data-temperature") == "1"
     page.locator("input[type=range][aria-label='Temperature T']").focus()
     page.keyboard.press("ArrowRight")
-    assert bars.get_attribute("data-temperature") == "1.1"
-    assert "temperature 1.1" in page.locator(".bars .rows").get_attribute("aria-label")
+    page.locator(".bars[data-temperature='1.1'] .rows[aria-label*='temperature 1.1']").wait_for()
 
 
 def test_a_slider_stays_where_it_was_released(page):
@@ -115,18 +108,19 @@ def test_settings_go_along_from_page_to_page(page):
         page.wait_for_timeout(1000)
         for setting in ("epochs=7", "seeds=3", "size=mlp-16", "scenario=few-labels", "labels=4", "norm=l1"):
             assert setting in page.url, (path, page.url)
-        assert page.get_by_role("slider", name="Epochs").input_value() == "7"
+        epochs = page.get_by_role("slider", name="Epochs")
+        wait_until(lambda epochs=epochs: epochs.input_value() == "7")
 
 
 def test_before_the_answer_the_formulas_show_no_result(page):
     page.goto("/formulas")
     page.locator(".lab .number").last.wait_for()
     printed = page.locator(".lab .classes .number").first
-    assert printed.inner_text() == "?"
+    wait_until(lambda: printed.inner_text() == "?")
     assert page.locator(".lab .sentence").inner_text() == ""
     press(page, "Skip")
     page.locator(".lab .sentence:not(:empty)").wait_for()
-    assert printed.inner_text() == "0"
+    wait_until(lambda: printed.inner_text() == "0")
 
 
 def test_signals_are_drawn_as_a_line(page):
@@ -158,7 +152,7 @@ def test_stop_stops_a_long_run(page):
     press(page, "Stop")
     page.get_by_role("button", name="Stop", exact=True).wait_for(state="detached")
     assert time.monotonic() - began < 10
-    assert page.get_by_role("button", name="Train", exact=True).is_enabled()
+    page.get_by_role("button", name="Train", exact=True).and_(page.locator(":enabled")).wait_for()
 
 
 def test_choosing_a_cell_of_the_surface_shows_its_test_accuracy(page):
@@ -194,16 +188,13 @@ def test_a_phone_shows_each_page_without_sideways_scrolling(page, path):
         page.locator(".lab .number").last.wait_for()
     else:
         page.locator("[data-testid=stVegaLiteChart]").first.wait_for()
-    main = "document.querySelector('[data-testid=stMain]')"
-    assert page.evaluate(f"{main}.scrollWidth <= {main}.clientWidth")
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert not scrolls_sideways(page)
 
 
 def test_numbers_too_large_in_a_link_fall_back(page):
     page.goto("/?example=1e999")
     bars_are_there(page)
-    page.wait_for_url("**example=*")
-    assert "1e999" not in page.url
+    page.wait_for_url(lambda address: "example=" in address and "1e999" not in address)
     page.goto(f"/distil?epochs={'9' * 400}&seeds=1e999&hide=question")
     see(page, "On the test part")
 
@@ -215,12 +206,12 @@ def test_an_answer_unlocks_the_slider_moves_it_and_can_be_downloaded(page):
     page.goto("/")
     bars = bars_are_there(page)
     slider = page.locator("input[type=range][aria-label='Temperature T']")
-    assert slider.is_disabled()
+    wait_until(slider.is_disabled)
     assert bars.get_attribute("data-temperature") == "1"
     press(page, "It shrinks")
     see(page, "It went otherwise")
     page.locator(".bars[data-temperature='10']").wait_for()
-    assert slider.is_enabled()
+    wait_until(slider.is_enabled)
     page.get_by_role("button", name="For the lecture").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="My predictions (CSV)").click()
@@ -251,14 +242,11 @@ def test_bars_follow_a_drawing_before_the_mouse_is_released(page):
     page.mouse.down()
     page.mouse.move(*at(0.5, 0.85), steps=10)
     see(page, "The teacher sees 1")
+    wait_until(lambda: "" not in shares(page))
     of_a_line = shares(page)
     page.mouse.move(*at(0.5, 0.5), steps=5)
     page.mouse.move(*at(0.9, 0.5), steps=10)
-    for _ in range(100):
-        if shares(page) != of_a_line:
-            break
-        page.wait_for_timeout(100)
-    assert shares(page) != of_a_line
+    wait_until(lambda: shares(page) != of_a_line)
     page.mouse.up()
     press(page, "Clear")
     see(page, "The sheet is empty")
@@ -283,7 +271,7 @@ def test_a_drawing_and_its_temperature_go_along_in_the_link(page):
     drawn, bars = sheet.evaluate(ink), shares(page)
     page.goto(page.url)
     see(page, "The teacher sees")
-    assert "T = 4.5" in page.locator(".bars .value").last.inner_text()
+    wait_until(lambda: page.locator(".bars .value").last.inner_text() == "T = 4.5")
     assert (sheet.evaluate(ink), shares(page)) == (drawn, bars)
     press(page, "Clear")
     see(page, "The sheet is empty")
@@ -318,13 +306,16 @@ def test_a_cell_of_the_matrix_shows_its_examples_and_one_goes_to_the_picture(pag
 # ---- Formulas ------------------------------------------------------------------------------------------------
 
 
+def numbers_of_the_lab(page):
+    return json.loads(page.locator(".lab[data-numbers]").get_attribute("data-numbers"))
+
+
 @pytest.mark.parametrize("case", EXAMPLES)
 @pytest.mark.parametrize("at", [(0.0, 0.0, 1), (0.5, 0.01, 4), (1.0, 0.1, 20), (0.9, 1.0, 0.5)])
 def test_the_formulas_page_computes_what_autograd_computes(page, case, at):
     lam, lam_f, temperature = at
     page.goto(f"/formulas?hide=question&case={case}&lam={lam}&lam_f={lam_f}&T={temperature}")
-    page.locator(".lab[data-numbers]").wait_for()
-    shown = json.loads(page.locator(".lab").get_attribute("data-numbers"))
+    shown = numbers_of_the_lab(page)
     assert (shown["lam"], shown["lam_f"], shown["T"]) == at
     example = EXAMPLES[case]
     student = torch.tensor([example.student], dtype=torch.double, requires_grad=True)
@@ -349,13 +340,12 @@ def test_the_sliders_of_the_formulas_move_the_numbers_and_the_address(page):
     page.goto("/formulas?hide=question")
     slider = page.locator("input[type=range][aria-label='Distillation weight λ']")
     slider.focus()
-    before = page.locator(".lab").get_attribute("data-numbers")
+    before = numbers_of_the_lab(page)
     page.keyboard.press("ArrowRight")
     page.wait_for_url("**lam=0.55*")
-    assert page.locator(".lab").get_attribute("data-numbers") != before
+    assert numbers_of_the_lab(page) != before
     page.reload()
-    page.locator(".lab .number").last.wait_for()
-    assert json.loads(page.locator(".lab").get_attribute("data-numbers"))["lam"] == 0.55
+    assert numbers_of_the_lab(page)["lam"] == 0.55
 
 
 def test_the_glossary_is_searched_in_both_languages(page):
@@ -364,7 +354,7 @@ def test_the_glossary_is_searched_in_both_languages(page):
     box.fill("暗知识")
     box.press("Enter")
     page.get_by_role("cell", name="transfer set", exact=True).wait_for(state="detached")
-    assert page.get_by_role("cell", name="dark knowledge", exact=True).is_visible()
+    page.get_by_role("cell", name="dark knowledge", exact=True).wait_for()
     box.fill("nothing of the kind")
     box.press("Enter")
     see(page, "Nothing here holds")
@@ -436,7 +426,7 @@ def test_own_data_are_uploaded_chosen_and_trained_on(page):
     see(page, "is ready: 120 examples")  # the label column was guessed by its name
     page.get_by_role("button", name="Train", exact=True).and_(page.locator(":enabled")).click()
     see(page, "All runs (2)")
-    assert "flowers.csv" in page.get_by_role("combobox", name="Run").input_value()
+    wait_until(lambda: "flowers.csv" in page.get_by_role("combobox", name="Run").input_value())
 
 
 def bomb():
@@ -492,7 +482,7 @@ def test_a_copied_link_opens_the_same_state_elsewhere(page, browser, server):
         elsewhere = context.new_page()
         elsewhere.goto(page.url)
         see(elsewhere, "On the test part")
-        assert elsewhere.locator("h3").first.inner_text() == verdict
+        wait_until(lambda: elsewhere.locator("h3").first.inner_text() == verdict)
     finally:
         context.close()
 
@@ -576,15 +566,7 @@ def test_axe_finds_nothing_serious(browser, server, state, theme):
         opened.locator("h1").first.wait_for()
         opened.get_by_test_id("stStatusWidget").wait_for(state="detached")
         opened.wait_for_timeout(1500)
-        opened.evaluate(bench.browser.AXE.read_text("utf-8"))
-        found = opened.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
-        serious = {
-            f"{rule['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
-            for rule in found
-            if rule["impact"] in ("serious", "critical")
-            for node in rule["nodes"]
-        }
-        assert not serious
+        assert not serious_findings(opened)
     finally:
         context.close()
 

@@ -113,9 +113,9 @@ def test_what_was_missing_is_tried_again_next_time(monkeypatch, tmp_path):
     assert "80.0%" in scenes._run(scale).text
 
 
-def test_a_combined_student_is_pruned_as_said(digits, teacher):
-    found = scenes.combined(digits, teacher, "pruned", 0.9, 0, True)
-    assert found.packed < 0.6 * len(found.file), "zeros pack to almost nothing"
+def test_a_combined_student_is_pruned_as_said(digits, teacher, tmp_path):
+    found = scenes.combined(digits, teacher, tmp_path, "pruned", 0.9, 0, True)
+    assert found.packed < 0.6 * found.file.stat().st_size, "zeros pack to almost nothing"
 
 
 def test_a_short_run_takes_the_first_examples_only(digits, tmp_path):

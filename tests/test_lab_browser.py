@@ -7,12 +7,12 @@ import re
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 
 import nbformat
 import pytest
 from handed_in import notebook, save, solutions
+from in_browser import wait_until
 
 import bench.browser
 from course import build
@@ -23,7 +23,7 @@ if not MISSING and importlib.util.find_spec("jupyterlab") is None:
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
 
 LESSON = "02-soft-targets"
-PATIENCE = 240_000  # ms: starts a kernel, imports PyTorch and trains a teacher
+PATIENCE = 240  # seconds: starts a kernel, imports PyTorch and trains a teacher
 NEWS = "JUPYTER_CONFIG_DIR/lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
 PIXELS = """image => {
     const canvas = document.createElement("canvas");
@@ -37,7 +37,7 @@ PIXELS = """image => {
 def page():
     with bench.browser.chromium() as browser:
         opened = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
-        opened.set_default_timeout(PATIENCE)
+        opened.set_default_timeout(1000 * PATIENCE)
         yield opened
 
 
@@ -58,7 +58,7 @@ def lab(tmp_path):
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=tmp_path, env=os.environ | own, stdout=log, stderr=subprocess.STDOUT)
     try:
-        wait_until(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}/api"))
+        wait_until(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}/api"), PATIENCE)
         assert process.poll() is None, (tmp_path / "log").read_text()
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -67,13 +67,6 @@ def lab(tmp_path):
         process.wait(60)
         for child in psutil.wait_procs(started, timeout=10)[1]:
             child.kill()
-
-
-def wait_until(holds):
-    end = time.monotonic() + PATIENCE / 1000
-    while not holds():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.2)
 
 
 def answers(address):
@@ -110,14 +103,14 @@ def test_a_moved_slider_changes_the_picture_in_jupyterlab(lab, page, tmp_path):
     picture = page.locator(".jp-OutputArea img.widget-image")
     picture.wait_for(state="attached")
     picture.scroll_into_view_if_needed()
+    wait_until(lambda: picture.evaluate(PIXELS), PATIENCE)
     before = picture.evaluate(PIXELS)
-    assert before
     page.locator(".jp-OutputArea").get_by_role("slider").focus()
     page.keyboard.press("ArrowRight")
-    wait_until(lambda: picture.evaluate(PIXELS) not in ("", before))
+    wait_until(lambda: picture.evaluate(PIXELS) not in ("", before), PATIENCE)
 
     page.keyboard.press("Control+s")
-    wait_until(lambda: "cnn-32" in path.read_text("utf-8"))
+    wait_until(lambda: "cnn-32" in path.read_text("utf-8"), PATIENCE)
     outputs = [output for cell in nbformat.read(path, as_version=4).cells for output in cell.get("outputs", [])]
     assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
     assert sum(output.get("text", "").startswith("✓") for output in outputs) == 2

@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+from in_browser import press, scrolls_sideways, see, serious_findings, wait_until
 from made_up_scenes import made_up_results
 
 import bench.browser
@@ -41,14 +42,6 @@ def server(tmp_path_factory):
             os.environ[scenes.FILE_VARIABLE] = before
 
 
-def see(page, text):
-    page.get_by_text(text).first.wait_for()
-
-
-def press(page, name):
-    page.get_by_role("button", name=name, exact=True).first.click()
-
-
 def wait_until_drawn(page, state):
     page.locator("h1").first.wait_for()
     if state in ("methods", "sizes", "medicine"):
@@ -62,9 +55,7 @@ def test_a_phone_shows_each_part_without_sideways_scrolling(page, state):
     page.set_viewport_size({"width": 400, "height": 800})
     page.goto(STATES[state])
     wait_until_drawn(page, state)
-    main = "document.querySelector('[data-testid=stMain]')"
-    assert page.evaluate(f"{main}.scrollWidth <= {main}.clientWidth")
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert not scrolls_sideways(page)
 
 
 @pytest.mark.skipif(not bench.browser.AXE.exists(), reason="axe-core is missing: make axe")
@@ -77,15 +68,7 @@ def test_axe_finds_nothing_serious(browser, server, state, theme):
         opened.set_default_timeout(60_000)
         opened.goto(STATES[state])
         wait_until_drawn(opened, state)
-        opened.evaluate(bench.browser.AXE.read_text("utf-8"))
-        found = opened.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
-        serious = {
-            f"{rule['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
-            for rule in found
-            if rule["impact"] in ("serious", "critical")
-            for node in rule["nodes"]
-        }
-        assert not serious
+        assert not serious_findings(opened)
     finally:
         context.close()
 
@@ -119,14 +102,10 @@ def test_the_parts_are_chosen_and_go_along_in_the_address(page):
 def test_what_was_chosen_stays_chosen_in_the_words_of_another_language(page):
     page.goto(f"{PATH}part=live&method=hints")
     box = page.get_by_role("combobox", name="Method")
-    box.wait_for()
-    assert box.input_value() == "hints"
+    wait_until(lambda: box.input_value() == "hints")
     page.get_by_role("radio", name="中文").or_(page.get_by_role("button", name="中文")).first.click()
     box = page.get_by_role("combobox", name="方法")
-    box.wait_for()
-    page.wait_for_function(
-        "[...document.querySelectorAll('input[role=combobox]')].some(one => one.value.includes('FitNets'))"
-    )
+    wait_until(lambda: "FitNets" in box.input_value())
     page.wait_for_url("**method=hints*")
 
 
@@ -160,4 +139,4 @@ def test_stop_ends_a_small_case_and_keeps_what_is_done(page):
     press(page, "Stop")
     page.get_by_role("button", name="Stop", exact=True).wait_for(state="detached")
     see(page, "Stopped before the first seed was finished")
-    assert page.get_by_role("button", name="Train", exact=True).is_enabled()
+    page.get_by_role("button", name="Train", exact=True).and_(page.locator(":enabled")).wait_for()

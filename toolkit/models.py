@@ -123,14 +123,11 @@ def _cnn_signals(sizes: list[int], input_shape: tuple[int, ...], classes: int) -
 
 
 def _vgg_images(sizes: list[int], input_shape: tuple[int, ...], classes: int) -> nn.Sequential:
-    """Three 3×3 convolutions with batch norm (Simonyan & Zisserman 2015; Ioffe & Szegedy 2015), each of which halves the image.
-
-    Pooling comes first, so that norm and ReLU have a quarter of the work.
-    """
+    """Three 3×3 convolutions (Simonyan & Zisserman 2015) with batch norm, each of which halves the image."""
     (channels,), (inputs, height, width) = sizes, input_shape
     layers: list[nn.Module] = []
     for outputs in (channels, 2 * channels, 4 * channels):
-        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.MaxPool2d(2), nn.BatchNorm2d(outputs), nn.ReLU()]
+        layers += _normed(nn.Conv2d(inputs, outputs, 3, padding=1), halves=True)
         inputs = outputs
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(inputs * (height // 8) * (width // 8), classes))
 
@@ -141,20 +138,21 @@ def _mobile_images(sizes: list[int], input_shape: tuple[int, ...], classes: int)
     A separable convolution filters each channel by itself and then mixes the channels at each place: 9 + outputs multiply-adds
     for each number that it reads, instead of 9·outputs. Where the image is small, channels are cheap: there are most of them.
     """
-    (channels,), (inputs, height, width) = sizes, input_shape
-    layers: list[nn.Module] = [
-        nn.Conv2d(inputs, channels, 3, padding=1),
-        nn.MaxPool2d(2),
-        nn.BatchNorm2d(channels),
-        nn.ReLU(),
-    ]
+    (channels,), (colours, height, width) = sizes, input_shape
+    layers = _normed(nn.Conv2d(colours, channels, 3, padding=1), halves=True)
     inputs = channels
     for times, halves in ((3, True), (6, False), (6, True), (12, False)):
         outputs = times * channels
-        layers += [nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs), nn.Conv2d(inputs, outputs, 1)]
-        layers += [*([nn.MaxPool2d(2)] if halves else []), nn.BatchNorm2d(outputs), nn.ReLU()]
+        layers.append(nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs))
+        layers += _normed(nn.Conv2d(inputs, outputs, 1), halves=halves)
         inputs = outputs
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(inputs * (height // 8) * (width // 8), classes))
+
+
+def _normed(convolution: nn.Conv2d, *, halves: bool) -> list[nn.Module]:
+    """Follow a convolution by batch norm (Ioffe & Szegedy 2015) and ReLU, after pooling: they then have a quarter of the work."""
+    pooling = [nn.MaxPool2d(2)] if halves else []
+    return [convolution, *pooling, nn.BatchNorm2d(convolution.out_channels), nn.ReLU()]
 
 
 class Recurrent(nn.Module):
