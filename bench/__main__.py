@@ -64,16 +64,19 @@ def _write(part: str, report: Report, seconds: float) -> None:
 
 def _rewrite_measured_section(readme: Path) -> None:
     """Put what every part found between the two markers of a README."""
-    sections = [_section(RESULTS / f"{part}.md") for part in PARTS if (RESULTS / f"{part}.md").exists()]
+    sections = [_section(part) for part in PARTS + ON_REQUEST if (RESULTS / f"{part}.md").exists()]
     before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     readme.write_text("\n".join([before + BEGIN, *sections, END + after]), encoding="utf-8")
 
 
-def _section(result: Path) -> str:
-    text, _, details = result.read_text(encoding="utf-8").replace("](", "](bench/results/").partition(DETAILS)
+def _section(part: str) -> str:
+    text = (RESULTS / f"{part}.md").read_text(encoding="utf-8").replace("](", "](bench/results/")
+    text, _, details = text.partition(DETAILS)
     title, _, rest = text.removeprefix("# ").partition("\n")
-    more = f"[All tables](bench/results/{result.name}).\n" if details else ""
+    if part in ON_REQUEST:  # a table of many rows
+        rest = f"\n<details><summary>All rows, and what they mean</summary>\n{rest}\n</details>\n"
+    more = f"[All tables](bench/results/{part}.md).\n" if details else ""
     return f"### {title}\n{rest}{more}"
 
 

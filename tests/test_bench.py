@@ -28,7 +28,11 @@ def test_measured_section_of_a_readme_is_replaced_and_the_rest_is_kept(tmp_path,
     assert "old" not in text
     assert "### Speed\n\n99 times\n" in text
     bench._write("speed", Report("Speed", "98 times", True), 1.0)
-    assert "99 times" not in (tmp_path / "README.md").read_text(encoding="utf-8")
+    bench._write("scenes", Report("Scenes", "| a long table |", True), 1.0)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "99 times" not in text
+    folded = text.partition("### Scenes\n\n<details>")[2].partition("</details>")[0]
+    assert "\n\n| a long table |\n" in folded
 
 
 def test_quick_run_replaces_no_numbers_and_a_full_run_says_what_does_not_hold(tmp_path, monkeypatch, capsys):
