@@ -191,6 +191,17 @@ def close(actual: Any, expected: Any, tolerance: float = 1e-4) -> bool:
     return actual.shape == expected.shape and torch.allclose(actual, expected, rtol=tolerance, atol=tolerance)
 
 
+def nearest(actual: Any, likely: dict[str, Any], tolerance: float = 1e-4) -> str | None:
+    """Name the likely value that agrees best with what was given; None where none agrees. Two may do so by chance."""
+    agree = [name for name, value in likely.items() if close(actual, value, tolerance)]
+
+    def apart(name: str) -> float:
+        given, value = (torch.as_tensor(one).detach().double() for one in (actual, likely[name]))
+        return float((given - value).abs().sum())
+
+    return min(agree, key=apart, default=None)
+
+
 def finite(value: Tensor) -> bool:
     """Whether every number is finite."""
     return bool(torch.isfinite(value.detach()).all())

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course.answers import Answer, Task, close, finite, shown
+from course.answers import Answer, Task, close, finite, nearest, shown
 from course.reference import fresh, match
 from toolkit import methods
 
@@ -77,8 +77,7 @@ def hint_loss(answer: Answer) -> None:
                 if teacher.ndim > 2
                 else torch.tensor(torch.nan),
             }
-            name = next((name for name, value in likely.items() if close(actual, value, 1e-3)), "the value is wrong")
-            raise answer.wrong(f"{name} ({situation})")
+            raise answer.wrong(f"{nearest(actual, likely, 1e-3) or 'the value is wrong'} ({situation})")
         reference = _hint(projected, teacher)
         _gradients(answer, actual, student, teacher, reference, situation, "")
 
@@ -209,7 +208,7 @@ def _if_unflattened(student: Tensor, teacher: Tensor, actual: Tensor) -> str:
     if student.ndim == 2:
         return ""
     pooled = relational_reference(student.flatten(2).mean(2), teacher.flatten(2).mean(2))
-    if close(actual / pooled, 1.0, 1e-3):
+    if close(actual / pooled, 1.0, 1e-4):
         return ": all features of an example count, without an average over positions"
     return ": are the features of an example made one long vector?"
 
