@@ -32,10 +32,10 @@ lab: setup  ## Open JupyterLab on the released lessons
 	$(RUN) -m course release --notebooks-only
 	$(RUN) -m jupyterlab release
 
-# Files are shared out to both cores; a browser needs both for itself.
+# Files are shared out to both cores.
 test: setup  ## Run all tests: unit tests, the app's tests, and nbval over every notebook
 	$(RUN) -m pytest -m "not browser" --numprocesses 2 --dist loadfile
-	$(RUN) -m pytest -m browser
+	$(RUN) -m pytest -m browser --numprocesses 2 --dist loadfile
 	$(MAKE) --no-print-directory notebooks
 
 notebooks: setup  ## Run nbval alone: every lesson again, against its stored outputs
