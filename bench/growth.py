@@ -22,6 +22,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
+from tqdm.auto import tqdm
 
 from bench import bound
 from bench.tables import Report, markdown
@@ -225,7 +226,7 @@ def run(quick: bool = False) -> Report:
         rounds, axes = 2, [_shortened(axis) for axis in AXES]
         on_threads, one_by_one = [Call(epochs=1)], [Call(temperatures=1, lams=2, epochs=1)]
     calls = dict.fromkeys(call for axis in axes for call in axis.calls.values())  # some stand on several axes
-    costs = {call: _in_a_process_of_its_own(_cost, call, rounds) for call in calls}
+    costs = {call: _in_a_process_of_its_own(_cost, call, rounds) for call in tqdm(calls, "calls")}
     threads = [_in_a_process_of_its_own(_on_threads, call, rounds) for call in on_threads]
     ways = [_in_a_process_of_its_own(_both_ways, call, rounds) for call in one_by_one]
     claim, holds = _memory_claim({size: costs[call] for size, call in axes[0].calls.items()})

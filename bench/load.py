@@ -20,6 +20,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from bench import browser
 from bench.tables import Report, markdown
@@ -438,8 +439,14 @@ async def many(address: str, visitors: int, seconds: float) -> Findings:
         await asyncio.sleep(seconds - early - 0.5)
         findings.megabytes.append(megabytes(address))
 
+    async def tell_the_time_left() -> None:
+        for _ in tqdm(range(round(seconds)), f"{visitors} visitors", unit="s"):
+            await asyncio.sleep(1)
+
     await asyncio.gather(
-        look_at_memory(), *(visit(address, number, visitors, seconds, findings) for number in range(visitors))
+        look_at_memory(),
+        tell_the_time_left(),
+        *(visit(address, number, visitors, seconds, findings) for number in range(visitors)),
     )
     return findings
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from bench import browser
 from bench.tables import Report, markdown
@@ -162,7 +163,7 @@ def _browser_rows(rounds: int, quick: bool) -> list[Row]:
 
 def _visits(chromium: "Browser", rounds: int) -> Waits:
     """Start the app and the trivial page in turn: a machine that is slow for a while is slow for both."""
-    for _ in range(rounds):
+    for _ in tqdm(range(rounds), "visits"):
         yield from _visit(chromium, "app.py", (STARTS, FIRST, NEXT), "/", BARS)
         yield from _visit(chromium, "bench/trivial_app.py", ("", TRIVIAL_FIRST, TRIVIAL_NEXT), "/", TRIVIAL_BARS)
 
@@ -258,7 +259,7 @@ def _surface(chromium: "Browser", address: str, case: str, rounds: int) -> Waits
     seeds = 3
     page = _open(chromium, address, f"{path}&seeds={seeds}", f"[aria-label^='With {seeds} seeds']")
     page.locator("body").evaluate(_WATCH % _WHICH_SEEDS)
-    for number in range(rounds):
+    for number in tqdm(range(rounds), f"surface, {case}"):
         page.get_by_role("button", name="Stop").wait_for(state="detached")
         page.wait_for_timeout(500)  # the page is drawn once more when a job has ended
         first_seed = page.get_by_role("spinbutton", name="First seed")
@@ -280,7 +281,7 @@ def _teachers(rounds: int) -> Waits:
     dataset = data.load("digits")
     usual_folder = os.environ.get(store.CACHE_FOLDER_VARIABLE)
     try:
-        for _ in range(rounds):
+        for _ in tqdm(range(rounds), "teachers"):
             with tempfile.TemporaryDirectory() as empty:
                 os.environ[store.CACHE_FOLDER_VARIABLE] = empty
                 for name in (TRAINS, CACHED):
@@ -324,7 +325,7 @@ def _grading_rows() -> list[Row]:
             path = Path(folder) / "class" / f"student{number}" / GRADED_LESSON / f"{GRADED_LESSON}.ipynb"
             path.parent.mkdir(parents=True)
             nbformat.write(notebook, path)
-        for number in range(3):
+        for number in tqdm(range(3), "grading"):
             began = time.perf_counter()
             _run("-m", "course", "grade", f"{folder}/class", "--grades", f"{folder}/grades{number}").check_returncode()
             seconds.append((time.perf_counter() - began) / STUDENTS)
@@ -334,7 +335,8 @@ def _grading_rows() -> list[Row]:
 
 def _lesson_rows() -> list[Row]:
     """Run each lesson once, as ``make notebooks`` does."""
-    return [_lesson_row(path) for path in sorted((browser.ROOT / "notebooks").glob("*/*.ipynb"))]
+    paths = sorted((browser.ROOT / "notebooks").glob("*/*.ipynb"))
+    return [_lesson_row(path) for path in tqdm(paths, "lessons")]
 
 
 def _lesson_row(path: Path) -> Row:
