@@ -12,6 +12,7 @@ from answers.training import careful, step
 from torch import nn
 
 from course import build, capstone, checks
+from course.answers import nearest
 from toolkit import losses, metrics
 
 answers.load_all()
@@ -345,3 +346,14 @@ def test_a_students_module_is_trained_by_the_reference_step_of_this_file():
     )
     assert type(loss) is float
     assert not torch.equal(student.weight, before)
+
+
+def test_of_two_mistakes_that_agree_the_nearer_is_named():
+    likely = {
+        "by chance": torch.tensor(1.0005),
+        "exactly": torch.tensor(1.0),
+        "far off": 2.0,
+        "of another shape": [1.0],
+    }
+    assert nearest(1.0, likely, 1e-3) == "exactly"
+    assert nearest(1.5, likely, 1e-3) is None
