@@ -105,5 +105,5 @@ def drag(page: "Page", slider: str, drawn: str, moves: int = 20) -> list[float]:
     times = []
     for step in range(moves):
         page.mouse.move(x + box["width"] * 0.3 * step / moves, y)
-        times.append(float(page.locator(drawn).get_attribute("data-redraw-ms") or "nan"))
+        times.append(float(page.locator(drawn).get_attribute("data-redraw-ms") or "inf"))
     return times

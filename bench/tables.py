@@ -21,6 +21,7 @@ class Report:
     holds: bool
     figure: Figure | None = None
     details: str = ""
+    seconds: float | None = None  # of a run that went on where another was stopped: of both
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def timed_runs() -> list[Timed]:
     """Draw runs that take milliseconds nobody can foresee: the warm-up is not always slow, and what is slow need not be warm-up."""
     cases = []
     for warm_up, runs, start in ((3, 9, 5.0), (2, 12, _UP_FOR_A_DAY), (0, 6, 2.0), (7, 1, 0.0), (1, 5, _UP_FOR_A_DAY)):
-        # A run shorter than 1 ms would be lost in float32 already where the clock stands at 5 s.
+        # Shorter runs would be inexact in float32 already where the clock stands at 5 s.
         seconds = (0.004 * (0.4 * fresh(warm_up + runs, dtype=torch.double)).exp()).clamp(min=0.001).tolist()
         seconds[warm_up] *= 9
         cases.append((seconds, warm_up, runs, start))
@@ -254,8 +254,9 @@ def _names(answer: Answer, case: Models) -> list[str]:
         raise answer.wrong(f"your function returns a {type(result).__name__}, where a list of names is needed")
     if any(number_in(part) is not None for part in result):
         raise answer.wrong("your list holds numbers; the names of the models are needed")
-    if any(type(part) is not str for part in result):
-        raise answer.wrong(f"your list holds a {type(result[0]).__name__}, where names are needed")
+    for part in result:
+        if type(part) is not str:
+            raise answer.wrong(f"your list holds a {type(part).__name__}, where names are needed")
     return list(result)
 
 

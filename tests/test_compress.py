@@ -102,6 +102,14 @@ def test_pruning_a_pruned_network_cuts_further(digits):
         assert (value[weights_of(once)[name] == 0] == 0).all()
 
 
+def test_pruning_by_a_smaller_share_brings_nothing_back(digits):
+    network = compress.prune(compress.prune(models.build("mlp-32", digits, 0), 0.8), 0.5)
+    network(digits.x_train[:8]).sum().backward()
+    layer = network[1]
+    assert (layer.weight == 0).float().mean() > 0.7
+    assert (layer.parametrizations.weight.original.grad[layer.weight == 0] == 0).all()
+
+
 def test_a_plain_network_can_be_counted_and_has_the_same_logits(digits):
     pruned = compress.prune(models.build("cnn-4", digits, 0), 0.5)
     plain = compress.as_plain(pruned)

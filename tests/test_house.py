@@ -39,6 +39,7 @@ def test_imports_flow_one_way(path):
     for name in imported(path):
         top, *rest = name.split(".")
         if room == "toolkit":
+            assert path.stem in (*ORDER, "__init__", "__main__"), f"{path.stem} has no place in the order"
             assert top not in ("course", "app_support", "app_pages", "streamlit", "bench")
             if top == "toolkit" and rest and path.stem in ORDER and rest[0] in ORDER:
                 assert ORDER.index(rest[0]) < ORDER.index(path.stem), f"{path.stem} imports {rest[0]}"

@@ -1,3 +1,4 @@
+import re
 import threading
 from dataclasses import replace
 
@@ -208,7 +209,20 @@ def test_a_linear_model_speaks_of_odds(table, three):
     assert sentence.startswith(f"{model.feature_names[0]}: ")
     deviation = float(sentence.split(": ")[1].split(" ")[0])
     assert deviation == pytest.approx(raw.std(correction=0).item(), rel=0.01)
-    assert all("a by" in line and "c by" in line for line in readable.fit_sparse_linear(three, features=2).sentences)
+
+
+def test_with_three_classes_odds_are_told_against_the_first(three):
+    model = readable.fit_sparse_linear(three, features=1)
+    column = int(model.features[0])
+    before = torch.zeros(1, *three.input_shape)
+    after = before.clone()
+    after[0, column] = 1
+    first, second = (model.probabilities(x)[0] for x in (before, after))
+    (sentence,) = model.sentences
+    for c in (1, 2):
+        factor = (second[c] / second[0]) / (first[c] / first[0])
+        told = re.search(rf"{three.class_names[c]} against {three.class_names[0]} by ([\d.,]+)", sentence)[1]
+        assert float(told.rstrip(",")) == pytest.approx(factor.item(), rel=0.05)
 
 
 @pytest.fixture(scope="module")

@@ -182,7 +182,8 @@ class _Training:
         also_train = peer
         watched = teacher.model if teacher is not None and method.uses_features else None
         if watched is not None:
-            watched.eval()
+            home, mode = next(watched.parameters()).device, watched.training
+            watched.to(x.device).eval()
             if method.name == "hints":
                 also_train = setting["projection"] = _projection(network, watched, x[:2], self.seed)
             watched.to(machine.device())
@@ -221,7 +222,7 @@ class _Training:
             )
         finally:
             if watched is not None:
-                watched.to(x.device)
+                watched.to(home).train(mode)
 
 
 def _projection(network: nn.Module, teacher: nn.Module, x: Tensor, seed: int) -> nn.Module:
@@ -269,7 +270,7 @@ class Outcome:
     """What one run reached: accuracies, negative log likelihood and calibration error on the test part; agreement with the
     teacher; seconds of training, those of an assistant or of a first generation included, those of teachers not.
 
-    A training that diverged says so; its network classifies nothing, so that all its shares are 0.
+    A training that diverged says so; its network classifies nothing, so that its shares are 0, and its calibration error is 1.
     """
 
     val_accuracy: float
@@ -362,7 +363,8 @@ def sweep(
         (run.dataset, run.teacher, n) for run in left for n in (of_ensembles if run.method == "ensemble" else (0,))
     ]
     for dataset, teacher, number in dict.fromkeys(teachers):  # here and once, not in every process
-        train_teacher(_loaded(dataset), teacher, seed=number)
+        if not (stop and stop.is_set()):
+            train_teacher(_loaded(dataset), teacher, seed=number, progress=progress and _quietly, stop=stop)
     if jobs is None and joblib.effective_n_jobs(None) == 1:
         jobs = joblib.cpu_count()
     with bar_unless(progress, "Training students", unit="student") as report:

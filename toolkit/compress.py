@@ -91,6 +91,7 @@ def prune(model: nn.Module, share: float) -> nn.Module:
     sizes = torch.cat([layer.get_parameter(name).detach().abs().flatten() for layer, name in weights])
     kept = torch.ones(len(sizes), dtype=torch.bool, device=sizes.device)
     kept[sizes.argsort(stable=True)[: round(share * len(sizes))]] = False
+    kept &= sizes > 0  # what was cut before
     parts = kept.split([layer.get_parameter(name).numel() for layer, name in weights])
     for (layer, name), part in zip(weights, parts, strict=True):
         weight = layer.get_parameter(name)

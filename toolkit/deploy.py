@@ -86,7 +86,8 @@ def quantise(path: str | Path, target: str | Path, how: How = "dynamic", example
     Parameters
     ----------
     how : "dynamic" or "static"
-        Dynamic: weights are int8, and the range of what flows between the layers is looked up anew for each example.
+        Dynamic: weights are int8, and the range of what flows between the layers is looked up anew in each run,
+        over all the examples that are run together.
         Static: that range is measured once, on examples, and fixed.
         A recurrent layer (GRU) stays float32 either way: ONNX Runtime has no int8 for it.
     examples : shape (n, *input_shape), for "static" only

@@ -179,12 +179,11 @@ def projection_between(student_features: Tensor, teacher_features: Tensor, seed:
     """Make a projection: a 1×1 convolution where both are maps of the same size, else a linear layer of all values."""
     student, teacher = student_features.shape[1:], teacher_features.shape[1:]
     if len(student) > 1 and student[1:] == teacher[1:]:
-        layer: nn.Linear | nn.Conv1d | nn.Conv2d = (nn.Conv1d if len(student) == 2 else nn.Conv2d)(
-            student[0], teacher[0], 1
-        )
+        convolution = nn.Conv1d if len(student) == 2 else nn.Conv2d
+        layer = nn.utils.skip_init(convolution, student[0], teacher[0], 1)
         projection: nn.Module = layer
     else:
-        layer = nn.Linear(student.numel(), teacher.numel())
+        layer = nn.utils.skip_init(nn.Linear, student.numel(), teacher.numel())
         projection = nn.Sequential(nn.Flatten(), layer, nn.Unflatten(1, teacher))
     bound = layer.weight[0].numel() ** -0.5
     generator = seeded_generator(seed, "projection")

@@ -5,7 +5,8 @@ All of them return logits: the softmax belongs to the loss.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -242,6 +243,18 @@ def outputs_of(model: nn.Module, x: Tensor) -> Outputs:
     return Outputs(x, tuple(features))
 
 
+@contextmanager
+def in_eval_mode(model: nn.Module) -> Iterator[None]:
+    """Put a network into eval mode for a while, and then each of its layers back into its own mode."""
+    modes = {layer: layer.training for layer in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for layer, mode in modes.items():
+            layer.training = mode
+
+
 # ---- What it costs -------------------------------------------------------------------------------------------
 
 
@@ -262,8 +275,6 @@ def count_multiply_adds(model: nn.Module, input_shape: tuple[int, ...]) -> int:
     A layer uses each of its weights once for every position of its output: 1 for a linear layer.
     """
     total = 0
-    was_training = model.training
-    model.eval()  # what batch norm has seen must not change
 
     def count(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
@@ -276,10 +287,9 @@ def count_multiply_adds(model: nn.Module, input_shape: tuple[int, ...]) -> int:
         if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | Recurrent)
     ]
     try:
-        with torch.no_grad():
+        with in_eval_mode(model), torch.no_grad():  # what batch norm has seen must not change
             model(torch.zeros(1, *input_shape))
     finally:
-        model.train(was_training)
         for hook in hooks:
             hook.remove()
     return total

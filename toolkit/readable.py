@@ -365,11 +365,12 @@ class ReadableLinear:
         name, feature = self.feature_names[place], int(self.features[place])
         more = _in_units(self.dataset, feature, 1.0) - _in_units(self.dataset, feature, 0.0)
         steps = 1 / more if " = " in name else 1.0  # from another word to this one
-        classes = range(1 if self.dataset.classes == 2 else 0, self.dataset.classes)
-        odds = ", ".join(
-            f"{self.dataset.class_names[c]} by {_written(float(np.exp(steps * self.weights[c, place])), 2)}"
-            for c in classes
-        )
+        first, *others = self.dataset.class_names
+        weights = self.weights[:, place]
+        factors = [_written(float(np.exp(steps * (weight - weights[0]))), 2) for weight in weights[1:]]
+        # Of two classes, odds are against the other one anyway.
+        against = f" against {first}" if len(others) > 1 else ""
+        odds = ", ".join(f"{name}{against} by {factor}" for name, factor in zip(others, factors, strict=True))
         what = name if " = " in name else f"{name}: {_written(more)} more"
         return f"{what} multiplies the odds of {odds}"
 

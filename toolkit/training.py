@@ -384,12 +384,8 @@ def predict(model: nn.Module, x: Tensor, batch_size: int = 1024) -> Tensor:
 
     They come on the device of the examples.
     """
-    was_training = model.training
-    model.eval()
-    try:
+    with models.in_eval_mode(model):
         return torch.cat([model(part.to(machine.device())).to(x.device) for part in x.split(batch_size)])
-    finally:
-        model.train(was_training)
 
 
 def usual_recipe(dataset: Dataset) -> Recipe:
