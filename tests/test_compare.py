@@ -189,6 +189,17 @@ def test_a_sweep_gives_every_run_in_order_whatever_the_number_of_processes(small
     assert numbers(one) == numbers(two)
 
 
+def test_a_sweep_that_is_stopped_trains_no_teacher_any_more_and_shows_no_bar_of_its_own(
+    monkeypatch, small, tmp_path, capsys
+):
+    monkeypatch.setenv(store.CACHE_FOLDER_VARIABLE, str(tmp_path))  # where no teacher is
+    stop = threading.Event()
+    stop.set()
+    assert compare.sweep(runs_on(small, 2), jobs=1, progress=lambda done, total: None, stop=stop) == {}
+    assert not list(tmp_path.iterdir())
+    assert capsys.readouterr().err == ""
+
+
 def test_a_stopped_sweep_keeps_what_is_done_and_continues(small, tmp_path):
     stop, journal, counts = threading.Event(), tmp_path / "sweep.jsonl", []
 

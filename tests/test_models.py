@@ -157,3 +157,11 @@ def test_counting_leaves_what_batch_norm_has_seen_as_it_was(digits):
     models.count_multiply_adds(network, digits.input_shape)
     assert network.training
     assert network[2].num_batches_tracked == 0
+
+
+def test_every_layer_comes_back_in_its_own_mode(digits):
+    model = models.build("mlp-8", digits).train()
+    model[1].eval()  # frozen, say
+    with models.in_eval_mode(model):
+        assert not any(layer.training for layer in model.modules())
+    assert [layer.training for layer in model.modules()] == [True, True, False, True, True]
