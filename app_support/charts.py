@@ -185,7 +185,7 @@ def _names_down(names: Sequence[str]) -> Spec:
 
 def _points_axis(title: str) -> Spec:
     # The title ends where the axis does: on a phone there is more room beneath the names than beneath the axis.
-    axis = {"format": "+.3~f", "grid": False, "labelFlush": True, "tickCount": 6, "titleAnchor": "end", **_TEXT}
+    axis = {"format": "+.3~f", "grid": False, "labelFlush": 20, "tickCount": 6, "titleAnchor": "end", **_TEXT}
     return {"axis": axis, "title": title, "type": "quantitative"}
 
 
@@ -468,7 +468,15 @@ def accuracy_against_cost(models: Sequence[Cost], front: Sequence[Cost], title: 
     room = (dearest / cheapest) ** 0.35  # for the name of the leftmost
     scale = {"type": "log", "domain": [cheapest / max(room, 2), dearest * 1.3], "nice": False}
     # Whole powers of ten, and 2 and 5 between them where there are few.
-    axis = {"format": "~s", "grid": False, "tickCount": 5, "labelOverlap": True, "titleAnchor": "end", **_TEXT}
+    axis = {
+        "format": "~s",
+        "grid": False,
+        "labelFlush": 20,
+        "tickCount": 5,
+        "labelOverlap": True,
+        "titleAnchor": "end",
+        **_TEXT,
+    }
     x = _number("cost", title=title, scale=scale, axis=axis)
     y_axis = {"format": ".0%" if top - bottom > 0.05 else ".1%", "tickCount": 5, **_TEXT}
     y_scale = {"domain": [bottom, top + 0.1 * (top - bottom)], "nice": False, "zero": False}

@@ -154,9 +154,7 @@ def task_scene(
     arms = {"labels": {"penalty_weight": 0.0}, "distillation": SOFT}
     runs = {
         (student, method): [
-            compare.Run(
-                dataset, method, tuple(sorted(setting.items())), student, seed, recipe=recipe, teacher=teacher_name
-            )
+            compare.Run(dataset, method, setting, student, seed, recipe=recipe, teacher=teacher_name)
             for seed in range(seeds)
         ]
         for student in students

@@ -3,6 +3,8 @@
 import inspect
 import linecache
 import math
+import signal
+import threading
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -127,6 +129,32 @@ class Raised(Exception):  # noqa: N818  it tells of an exception
         return f"{self.kind}{situation}{at}{self.message and ': ' + self.message}"
 
 
+PATIENCE = 30.0  # seconds for one call; none that is right takes more than a few
+
+
+class NeverEnds(BaseException):
+    """Interrupts a function that would go on for ever; no ``except Exception`` of its own holds it up."""
+
+
+@contextmanager
+def _interrupted_in_time() -> Iterator[None]:
+    """Let a function that does not come to an end raise; not on Windows nor outside the main thread, where nothing rings."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(*_: Any) -> None:
+        raise NeverEnds
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 class Answer:
     """A learner's function: calling it gives the result, or raises the feedback that fits.
 
@@ -144,7 +172,12 @@ class Answer:
         """Run it on arguments, and insist on a result; ``situation`` says in a message what was special about them."""
         before = [argument.detach().clone() if isinstance(argument, Tensor) else None for argument in arguments]
         try:
-            result = self.function(*arguments)
+            with _interrupted_in_time():
+                result = self.function(*arguments)
+        except NeverEnds:
+            raise self.wrong(
+                f"your function does not end within {PATIENCE:g} s: is there a loop that never stops?"
+            ) from None
         except (Exception, SystemExit) as problem:
             raise self._feedback(problem, situation) from None
         for number, (argument, old) in enumerate(zip(arguments, before, strict=True), 1):

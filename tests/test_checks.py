@@ -348,6 +348,17 @@ def test_a_students_module_is_trained_by_the_reference_step_of_this_file():
     assert not torch.equal(student.weight, before)
 
 
+def test_a_loop_without_an_end_is_interrupted_and_named(monkeypatch):
+    def decision_path(feature, threshold, left, right, x):
+        node = 0
+        while True:
+            node = int(left[node])
+
+    monkeypatch.setattr("course.answers.PATIENCE", 0.2)
+    with pytest.raises(checks.Incorrect, match="is there a loop that never stops"):
+        checks.check(decision_path)
+
+
 def test_of_two_mistakes_that_agree_the_nearer_is_named():
     likely = {
         "by chance": torch.tensor(1.0005),

@@ -200,6 +200,13 @@ def test_a_sweep_that_is_stopped_trains_no_teacher_any_more_and_shows_no_bar_of_
     assert capsys.readouterr().err == ""
 
 
+def test_a_setting_may_be_a_dict_or_pairs_in_any_order():
+    as_dict = Run("digits", "distillation", {"temperature": 4, "lam": 0.9}, parameters={"examples": 50})
+    pairs = Run("digits", "distillation", (("lam", 0.9), ("temperature", 4)), parameters=(("examples", 50),))
+    assert as_dict == pairs
+    assert (hash(as_dict), as_dict.key) == (hash(pairs), pairs.key)
+
+
 def test_a_stopped_sweep_keeps_what_is_done_and_continues(small, tmp_path):
     stop, journal, counts = threading.Event(), tmp_path / "sweep.jsonl", []
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -239,24 +239,30 @@ def _projection(network: nn.Module, teacher: nn.Module, x: Tensor, seed: int) ->
 class Run:
     """One student to be trained: everything that its result depends on.
 
-    ``dataset`` is a name or the object, ``scenario`` a name; ``setting`` and ``parameters`` (of the scenario) are pairs, so
-    that a run can be compared and written down.
+    ``dataset`` is a name or the object, ``scenario`` a name; ``setting`` and ``parameters`` (of the scenario) are dicts, or
+    pairs, which they become, so that a run can be compared and written down.
     """
 
     dataset: Dataset | str
     method: str
-    setting: tuple[tuple[str, Any], ...] = ()
+    setting: Mapping[str, Any] | tuple[tuple[str, Any], ...] = ()
     student: str = "mlp-32"
     seed: int = 0
     scenario: str = "all-labels"
-    parameters: tuple[tuple[str, float], ...] = ()
+    parameters: Mapping[str, float] | tuple[tuple[str, float], ...] = ()
     recipe: Recipe = field(default_factory=Recipe)
     teacher: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("setting", "parameters"):
+            object.__setattr__(self, name, tuple(sorted(dict(getattr(self, name)).items())))
 
     @property
     def key(self) -> str:
         """Names the run in a journal: another one where the data, the toolkit's version of them, or any setting differs."""
-        numbers = [sorted((name, float(value)) for name, value in pairs) for pairs in (self.setting, self.parameters)]
+        numbers = [
+            [(name, float(value)) for name, value in dict(pairs).items()] for pairs in (self.setting, self.parameters)
+        ]
         names = [self.method, self.student, int(self.seed), self.scenario, self.teacher]
         what = [_FORMAT, _loaded(self.dataset).fingerprint, names, numbers, asdict(self.recipe)]
         return hashlib.blake2b(json.dumps(what, default=float).encode(), digest_size=12).hexdigest()
@@ -477,14 +483,13 @@ def compare(
         ALONE,
         student=student,
         scenario=scenario,
-        parameters=tuple((parameters or {}).items()),
+        parameters=parameters or {},
         recipe=recipe or Recipe(),
         teacher=teacher,
     )
 
     def runs_of(method: str, setting: Setting, count: int) -> list[Run]:
-        pairs = tuple(sorted(setting.items()))
-        return [replace(task, method=method, setting=pairs, seed=seed) for seed in range(count)]
+        return [replace(task, method=method, setting=setting, seed=seed) for seed in range(count)]
 
     tried = min(seeds, _SEEDS_FOR_CHOOSING)
     done = functools.partial(sweep, results=results, jobs=jobs, progress=progress, stop=stop)

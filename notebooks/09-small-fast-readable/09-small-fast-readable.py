@@ -324,7 +324,7 @@ def decision_path(feature, threshold, left, right, x):
     """The nodes that one example visits, from the root to its leaf.
 
     feature, left, right: whole numbers (nodes,); threshold: float (nodes,); x: float (features,). At a
-    leaf left and right are −1, and feature and threshold mean nothing. A value that equals the
+    leaf left and right are −1, and feature and threshold are −2. A value that equals the
     threshold goes left. Returns a list of node numbers: it begins with 0 and ends with the leaf.
     """
     ### BEGIN SOLUTION
