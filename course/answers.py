@@ -7,7 +7,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from numbers import Real
 from types import CodeType
@@ -172,7 +172,7 @@ class Answer:
         """Run it on arguments, and insist on a result; ``situation`` says in a message what was special about them."""
         before = [argument.detach().clone() if isinstance(argument, Tensor) else None for argument in arguments]
         try:
-            with _interrupted_in_time():
+            with nullcontext() if hasattr(self.function, "has_own_clock") else _interrupted_in_time():
                 result = self.function(*arguments)
         except NeverEnds:
             raise self.wrong(

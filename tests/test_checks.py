@@ -1,6 +1,7 @@
 """Checks tell right answers from wrong ones, whatever style the right ones have, and name what is wrong."""
 
 import functools
+import time
 import warnings
 
 import answers
@@ -357,6 +358,16 @@ def test_a_loop_without_an_end_is_interrupted_and_named(monkeypatch):
     monkeypatch.setattr("course.answers.PATIENCE", 0.2)
     with pytest.raises(checks.Incorrect, match="is there a loop that never stops"):
         checks.check(decision_path)
+
+
+def test_an_answer_in_the_sandbox_has_the_time_that_the_teacher_gives(monkeypatch):
+    def seconds_per_run(run, clock, warm_up, runs):
+        time.sleep(0.01)
+        return RIGHT["seconds_per_run"][0](run, clock, warm_up, runs)
+
+    monkeypatch.setattr("course.answers.PATIENCE", 0.001)
+    seconds_per_run.has_own_clock = True  # as sandbox.function marks its stand-ins
+    checks.check(seconds_per_run)
 
 
 def test_of_two_mistakes_that_agree_the_nearer_is_named():
