@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-import statistics
 import time
 import zipfile
 
@@ -44,7 +43,7 @@ def test_dragging_moves_the_bars_before_release_and_within_50_ms(page):
     assert bars.get_attribute("data-temperature") != before[1]
     assert "uniform" in page.locator(".bars .sentence").inner_text()
     assert page.url == before[2]  # nothing is released yet
-    assert statistics.median(times) <= 50  # one redraw may meet a busy machine
+    assert max(times) <= 50
     page.mouse.up()
     temperature = bars.get_attribute("data-temperature")
     page.wait_for_url(f"**/?*T={temperature}*")
@@ -151,7 +150,7 @@ def test_stop_stops_a_long_run(page):
     began = time.monotonic()
     press(page, "Stop")
     page.get_by_role("button", name="Stop", exact=True).wait_for(state="detached")
-    assert time.monotonic() - began < 30  # the run itself takes minutes
+    assert time.monotonic() - began < 10
     page.get_by_role("button", name="Train", exact=True).and_(page.locator(":enabled")).wait_for()
 
 

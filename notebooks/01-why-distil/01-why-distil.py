@@ -313,6 +313,8 @@ for name in ("teacher", *students):
 speed_up = usual["teacher"] / usual["mlp-32"]
 less_work = work["teacher"] / work["mlp-32"]
 print(f"mlp-32: {less_work:.0f} times less work, {speed_up:.1f} times faster")
+assert 1.3 < speed_up < less_work / 4
+assert usual["mlp-64"] < 3 * usual["mlp-8"], "eight times the work, hardly more time"
 
 # %% latencies-explained [markdown]
 # Faster, yes; but by far less than the multiplications promise. Each layer costs a fixed time, to be called and to set up
@@ -333,6 +335,7 @@ together, _ = latency_summary(measure(students["mlp-32"], many, 101), 20)
 per_image = together / len(many)
 print(f"one at a time {single:.4f} ms, in a batch {per_image:.4f} ms per image")
 print(f"but the whole batch takes {together:.4f} ms, and each image in it waits that long")
+assert per_image < single / 4
 
 # %% batch-explained [markdown]
 # The fixed time is shared by the whole batch, so that *throughput* (images per second) grows a great deal. *Latency*, how

@@ -140,6 +140,7 @@ for name, taken in seconds.items():
     print(f"mean {1e6 * taken.mean():.0f} µs")
 faster = seconds["teacher"].median() / seconds["student"].median()
 print(f"{fewer:.0f} times fewer multiply-adds; {faster:.1f} times faster")
+assert 1 < faster < fewer / 4
 
 # %% batches tags=["nbval-ignore-output"]
 together = {name: measured(net, many, 5, 40).median() / 256 for name, net in networks.items()}
@@ -149,6 +150,8 @@ for name, share in together.items():
     print(f"but each of the 256 waits {1e6 * share * 256:,.0f} µs")
 in_a_batch = together["teacher"] / together["student"]
 print(f"alone the student is {faster:.1f} times faster, in a batch {in_a_batch:.0f} times")
+assert together["student"] < seconds["student"].median() / 2
+assert in_a_batch > 2 * faster
 
 # %% faster-explained [markdown]
 # Fewer multiply-adds are not as many times faster. Each call has a cost of its own: Python, a start for each layer, a
